@@ -1,0 +1,194 @@
+# edgekeep: one graph, not recursive.  `make help` lists the targets.
+#
+#   SAN=1      address and undefined-behaviour sanitizers, into build-san/
+#   CC=clang   the other compiler, into build-clang/
+#   BUILD=DIR  any other place
+
+VERSION	:= 0.1.0
+DAEMONS	:= keyd certd identityd tpmd edged
+
+# The link line is the permission (architecture.md 2, rule 3): which daemons a daemon may call, which further rooms of common/ it
+# uses, which libraries it needs.
+keyd_CALLS	:=
+certd_CALLS	:= keyd
+identityd_CALLS	:= keyd certd tpmd
+tpmd_CALLS	:=
+edged_CALLS	:= keyd certd identityd
+ctl_CALLS	:= keyd certd identityd tpmd
+
+certd_USES	:= provider/provider.o
+identityd_USES	:= http/https_client.o
+edged_USES	:= provider/provider.o
+
+BASE_PKGS	:= libcrypto libmicrohttpd jansson libseccomp
+keyd_PKGS	:=
+certd_PKGS	:=
+identityd_PKGS	:= libssl libcurl
+tpmd_PKGS	:= tss2-esys tss2-mu tss2-tctildr
+edged_PKGS	:=
+ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-mu tss2-tctildr
+
+PREFIX	?= /usr
+DESTDIR	?=
+CC	:= $(if $(filter default,$(origin CC)),gcc,$(CC))
+BUILD	?= build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)
+CLANG_FORMAT ?= clang-format
+
+WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	   -Wwrite-strings -Wvla -Wformat=2 -Wno-format-nonliteral -Wno-format-truncation -Wno-missing-field-initializers
+DEFS	:= -D_GNU_SOURCE -DEDGEKEEP_VERSION='"$(VERSION)"'
+CFLAGS	?= -O2 -g
+HARDEN	:= -fstack-protector-strong -fPIE -fno-plt -fcf-protection
+LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+ifdef SAN
+CFLAGS	:= -O1 -g -fno-omit-frame-pointer
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+DEFS	+= -DEDGEKEEP_INSTRUMENTED
+else
+DEFS	+= -D_FORTIFY_SOURCE=2
+endif
+PKG_CFLAGS := $(filter-out -pthread,$(shell pkg-config --cflags $(ALL_PKGS) 2>/dev/null))
+COMPILE	= $(CC) -std=gnu17 $(WARN) $(CFLAGS) $(HARDEN) $(SANFLAGS) $(DEFS) -pthread -Icommon -I. $(PKG_CFLAGS) -MMD -MP
+LINK	= $(CC) $(CFLAGS) $(HARDEN) $(SANFLAGS) $(LDHARDEN) $(LDFLAGS) -pthread
+libs	= $(shell pkg-config --libs $(BASE_PKGS) $(1))
+src	= $(sort $(wildcard $(1)))
+obj	= $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+.PHONY: all check unit suite lint demo bench fuzz install clean help valgrind
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim own
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+# --- common/: one archive; clients, provider and the HTTPS client are linked only where a daemon declares them
+APART	:= $(call src,common/client/*.c) $(call src,common/provider/*.c) common/http/https_client.c
+COMMON	:= $(filter-out $(APART),$(call src,common/*/*.c))
+$(BUILD)/libcommon.a: $(call obj,$(COMMON))
+$(BUILD)/libapart.a: $(call obj,$(APART))
+
+$(BUILD)/%.a:
+	@mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(COMPILE) -c -o $@ $<
+
+Q	:= $(if $(V),,@)
+
+# --- daemons: main.o plus an archive of all else, so that tests link everything but main
+define daemon
+$(1)_SRC := $$(filter-out $(1)/main.c,$$(call src,$(1)/*.c))
+$$(BUILD)/lib$(1).a: $$(call obj,$$($(1)_SRC))
+$(1)_MAY := $$($(1)_CALLS:%=$$(BUILD)/common/client/%.o) $$(filter-out %/provider.o,$$(addprefix $$(BUILD)/common/,$$($(1)_USES))) \
+	$$(if $$(filter provider/provider.o,$$($(1)_USES)),$$(call obj,$$(call src,common/provider/*.c)))
+$$(BUILD)/bin/$(1): $$(BUILD)/$(1)/main.o $$(BUILD)/lib$(1).a $$($(1)_MAY) $$(BUILD)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(Q)$$(LINK) -o $$@ $$^ $$(call libs,$$($(1)_PKGS))
+	@echo "  $$@"
+endef
+$(foreach d,$(DAEMONS),$(eval $(call daemon,$(d))))
+
+# --- the operator's program
+$(BUILD)/libctl.a: $(call obj,$(filter-out ctl/main.c,$(call src,ctl/*.c)))
+$(BUILD)/bin/edgekeep: $(BUILD)/ctl/main.o $(BUILD)/libctl.a $(ctl_CALLS:%=$(BUILD)/common/client/%.o) $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(call libs,)
+	@echo "  $@"
+
+# --- the simulated cloud
+$(BUILD)/libcloudsim.a: $(call obj,$(filter-out %/main.c,$(call src,tests/peer/cloudsim/*.c)))
+$(BUILD)/bin/edgekeep-cloudsim: $(BUILD)/tests/peer/cloudsim/main.o $(BUILD)/libcloudsim.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(call libs,libssl)
+	@echo "  $@"
+
+# --- tests: tests/x/check_foo.c tests x/foo.c.  A daemon's tests link its archive with tests/fake/ in place of client stubs.
+UNIT_SRC := $(call src,tests/common/*/check_*.c) $(foreach d,$(DAEMONS) ctl,$(call src,tests/$(d)/check_*.c)) \
+	$(call src,tests/peer/*/check_*.c)
+UNIT	:= $(patsubst tests/%.c,$(BUILD)/tests/%,$(UNIT_SRC))
+SUPPORT	:= $(BUILD)/libsupport.a
+$(SUPPORT): $(call obj,$(call src,tests/support/*.c))
+check_libs = $(shell pkg-config --libs check) $(call libs,$(ALL_PKGS))
+
+$(BUILD)/tests/common/%: $(BUILD)/tests/common/%.o $(SUPPORT) $(BUILD)/libapart.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $< $(SUPPORT) $(BUILD)/libapart.a $(BUILD)/libcommon.a $(check_libs)
+
+$(BUILD)/tests/peer/cloudsim/%: $(BUILD)/tests/peer/cloudsim/%.o $(SUPPORT) $(BUILD)/libcloudsim.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(check_libs)
+
+# every client stub that a daemon may call, or its fake where tests/fake has one
+fakes = $(foreach c,$(1),$(if $(wildcard tests/fake/$(c).c),$(BUILD)/tests/fake/$(c).o,$(BUILD)/common/client/$(c).o))
+define daemon_check
+$(1)_TEST_MAY := $$(call fakes,$$($(1)_CALLS)) $$(filter-out %/client/%,$$($(1)_MAY))
+$$(BUILD)/tests/$(1)/%: $$(BUILD)/tests/$(1)/%.o $$(BUILD)/lib$(1).a $$($(1)_TEST_MAY) $$(SUPPORT) $$(BUILD)/libcommon.a
+	@mkdir -p $$(@D)
+	$$(Q)$$(LINK) -o $$@ $$^ $$(check_libs)
+endef
+$(foreach d,$(DAEMONS) ctl,$(eval $(call daemon_check,$(d))))
+
+#: make all       every program, into build/bin
+#: make check     lint, unit tests and suite
+#: make unit      unit tests
+#: make suite     real daemons against real peers (root for the full set)
+#: make lint      layers, format, forbidden words
+#: make demo      the main job, end to end (sudo)
+#: make bench     speed and size, as ratios against limits and peers
+#: make fuzz      fuzz the parsers
+#: make valgrind  unit tests under valgrind
+#: make install   DESTDIR= PREFIX=
+check: lint unit suite
+
+unit: $(UNIT)
+	@tests/run.sh $(UNIT)
+
+valgrind: $(UNIT)
+	@WRAP="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" \
+	    CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 tests/run.sh $(UNIT)
+
+SUITE	:= $(call src,tests/suite/test_*.sh)
+suite: all $(BUILD)/suite-tools
+	@BUILD=$(abspath $(BUILD)) tests/run.sh $(SUITE)
+
+# helpers of the suite: one file, one program
+TOOLS	:= $(patsubst tests/suite/%.c,$(BUILD)/suite/%,$(call src,tests/suite/*.c))
+.PHONY: $(BUILD)/suite-tools
+$(BUILD)/suite-tools: $(TOOLS)
+$(BUILD)/suite/%: $(BUILD)/tests/suite/%.o $(BUILD)/libapart.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(call libs,$(ALL_PKGS))
+
+lint:
+	@CLANG_FORMAT="$(CLANG_FORMAT)" tests/lint.sh
+
+#: make format    let clang-format have its way
+.PHONY: format
+format:
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
+
+demo: all $(BUILD)/suite-tools
+	@BUILD=$(abspath $(BUILD)) tests/demo/run.sh
+
+bench: all
+	@$(MAKE) -s -f tests/bench/bench.mk BUILD=$(BUILD)
+
+fuzz:
+	@$(MAKE) -s -f tests/fuzz/fuzz.mk
+
+install: all
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" BUILD=$(BUILD) packaging/install.sh
+
+# sudo make leaves a tree that its owner can build in
+.PHONY: own
+own: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim
+	@if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
+
+clean:
+	rm -rf build build-san build-clang build-san-clang
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

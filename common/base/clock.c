@@ -1,0 +1,45 @@
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+uint64_t
+clock_mono_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+int64_t
+clock_unix(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec;
+}
+
+int
+clock_left_ms(uint64_t deadline_ms)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now >= deadline_ms)
+		return 0;
+	return deadline_ms - now > 0x7fffffff ? 0x7fffffff : (int)(deadline_ms - now);
+}
+
+void
+clock_rfc3339(int64_t unix_seconds, const char *suffix, char *out)
+{
+	time_t seconds = (time_t)unix_seconds;
+	char text[64];
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d%s", tm.tm_year + 1900,
+	    tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, suffix);
+	snprintf(out, CLOCK_RFC3339_LEN, "%s", text);
+}

@@ -1,0 +1,18 @@
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t clock_mono_ms(void); /* CLOCK_MONOTONIC; for deadlines */
+int64_t clock_unix(void);     /* seconds since the epoch, CLOCK_REALTIME */
+
+/* Milliseconds from now until the monotonic deadline, 0 when it has passed; for poll(). */
+int clock_left_ms(uint64_t deadline_ms);
+
+#define CLOCK_RFC3339_LEN sizeof("2031-04-05T06:07:08+00:00")
+
+/* RFC 3339 in UTC with the given suffix, "Z" or "+00:00"; out holds CLOCK_RFC3339_LEN. */
+void clock_rfc3339(int64_t unix_seconds, const char *suffix, char *out);
+
+#endif

@@ -1,0 +1,38 @@
+#ifndef DATA_URI_H
+#define DATA_URI_H
+
+#include <stdbool.h>
+
+#include "base/mem.h"
+
+/*
+ * URIs of RFC 3986 as far as this system uses them, and the percent-encodings of the contracts.
+ */
+struct uri {
+	char *scheme; /* lower case */
+	char *host;   /* NULL when there is no authority; brackets of IPv6 kept off */
+	int port;     /* 0: none */
+	char *path;   /* as written, still encoded; "" when empty */
+	char *query;  /* without '?', NULL when absent */
+};
+
+enum err_code uri_parse(const char *in, struct uri *ret, struct err *err) MUST_CHECK;
+void uri_done(struct uri *u);
+/* Absolute path of a "file:///path" URI, decoded.  ERR_INVALID: another scheme, a host, a relative path. */
+enum err_code uri_file_path(const char *in, char **ret, struct err *err) MUST_CHECK;
+/* Socket path of a "unix:///path" URI. */
+enum err_code uri_unix_path(const char *in, char **ret, struct err *err) MUST_CHECK;
+
+enum uri_set {
+	URI_UNRESERVED, /* encode all but ALPHA DIGIT - . _ ~ */
+	URI_UPSTREAM, /* the identity clients' path set: controls, space, " < > ` # ? { }, non-ASCII (common.md 7) */
+	URI_AUDIENCE, /* URI_UPSTREAM and '=' (identityd.md 6.1) */
+	URI_FORM,     /* application/x-www-form-urlencoded, space as %20 */
+};
+enum err_code uri_encode(enum uri_set set, struct text in, char **ret, struct err *err) MUST_CHECK;
+/* Decode %XX (and '+' as space when form).  ERR_SYNTAX: a bad escape, NUL, or no UTF-8. */
+enum err_code uri_decode(struct text in, bool form, char **ret, struct err *err) MUST_CHECK;
+/* Valid UTF-8 without NUL? */
+bool uri_utf8_valid(struct text in);
+
+#endif

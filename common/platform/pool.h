@@ -1,0 +1,30 @@
+#ifndef PLATFORM_POOL_H
+#define PLATFORM_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/*
+ * A bounded pool of threads for work that may wait (architecture.md 3).  Queue bounded; one owner (a uid) holds
+ * at most half of threads and queue, so a noisy caller starves nobody (decisions.md, Limits).
+ */
+struct pool;
+
+typedef void pool_run(void *job);
+
+enum err_code pool_new(
+    unsigned threads, unsigned queue, struct pool **ret, struct err *err) MUST_CHECK;
+/* Run fn(job) on a pool thread.  ERR_BUSY: the queue, or the owner's share of it, is full. */
+enum err_code pool_submit(
+    struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct err *err) MUST_CHECK;
+/* Refuse new jobs, wait up to grace_ms for queued and running ones.  Returns how many still ran. */
+unsigned pool_stop(struct pool *pool, unsigned grace_ms);
+void pool_free(struct pool *pool); /* after pool_stop; NULL is allowed */
+
+/* Is the calling thread one that may wait?  Threads of a pool and those that said so; never a polling thread. */
+bool pool_may_block(void);
+void pool_set_may_block(bool yes);
+
+#endif

@@ -1,0 +1,89 @@
+#ifndef PLATFORM_SANDBOX_H
+#define PLATFORM_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+/*
+ * What one role of one process may do, declared in <daemon>/sandbox.c (architecture.md 4).
+ */
+enum sandbox_mode { SANDBOX_OFF, SANDBOX_LOG, SANDBOX_ERRNO, SANDBOX_KILL };
+
+enum sandbox_access {
+	SANDBOX_READ = 1,
+	SANDBOX_WRITE = 2
+}; /* WRITE: create, write, rename, remove below it */
+
+/* A group of system calls that are allowed together, by libseccomp name, and why. */
+struct sandbox_calls {
+	const char *why;
+	const char *const *names; /* NULL-terminated */
+};
+
+#define SANDBOX_CALLS(ident, reason, ...) \
+	const struct sandbox_calls ident = { (reason), (const char *const[]){ __VA_ARGS__, NULL } }
+
+/* Groups shared by all daemons (platform/sandbox.c). */
+extern const struct sandbox_calls sandbox_runtime; /* memory, threads, time, signals, exit */
+extern const struct sandbox_calls sandbox_serve; /* accept, epoll, socket I/O of the HTTP server */
+extern const struct sandbox_calls sandbox_files; /* read and write state durably */
+extern const struct sandbox_calls
+    sandbox_connect; /* socket, connect: call another daemon; with families */
+extern const struct sandbox_calls
+    sandbox_resolve; /* what getaddrinfo and libcurl need beyond sandbox_connect */
+
+struct sandbox_role {
+	const char *name; /* as in `--sandbox-probe` and the process table */
+	const struct sandbox_calls *const *calls; /* NULL-terminated; together at most 80 names */
+	const int *families; /* AF_* that socket() may name, AF_UNSPEC-terminated */
+	bool engine;	     /* may reach the container engine's socket */
+};
+
+#define SANDBOX_PATHS_MAX 48
+
+struct sandbox_path {
+	char *path;
+	unsigned access;
+};
+
+/* Paths of one role; they depend on the configuration, so code fills them in. */
+struct sandbox_paths {
+	struct sandbox_path at[SANDBOX_PATHS_MAX];
+	size_t n;
+};
+
+/* Add a path (copied).  A path that does not exist when the policy is applied is left out with a debug line. */
+enum err_code sandbox_paths_add(
+    struct sandbox_paths *paths, const char *path, unsigned access, struct err *err) MUST_CHECK;
+void sandbox_paths_done(struct sandbox_paths *paths);
+
+/*
+ * Landlock, then seccomp; both for this thread and all it starts, so before any thread exists.
+ * errno and kill use TRAP with a SIGSYS handler that writes the call's name to stderr, then returns -EPERM or _exit(159).
+ * Where the kernel has no Landlock the rest is applied and sandbox_landlock_abi() says 0.
+ */
+enum err_code sandbox_apply(const struct sandbox_role *role, const struct sandbox_paths *paths,
+    enum sandbox_mode mode, struct err *err) MUST_CHECK;
+int sandbox_landlock_abi(void);
+
+/* "off", "log", "errno", "kill"; -1 for anything else. */
+int sandbox_mode_of(const char *name);
+
+/* One thing that --sandbox-probe tries. */
+struct sandbox_probe_target {
+	const char *other_dir;	   /* a directory of another daemon */
+	const char *engine_socket; /* the container engine's */
+	const char *own_dir;	   /* a directory this role may write, or NULL */
+};
+
+/*
+ * Try what must fail (exec, ptrace, /etc/shadow, AF_INET, another daemon's directory, the engine socket, io_uring,
+ * bpf, keyctl, userns) and what must work, and print one line each: "ROLE TRIAL refused|allowed".  Each trial runs in its
+ * own process, forked before the policy; apply puts the policy in force there.  Returns 0, or 1 if a trial could not be run.
+ */
+int sandbox_probe(const struct sandbox_role *role, const struct sandbox_probe_target *target,
+    enum err_code (*apply)(void *ctx, struct err *err), void *ctx);
+
+#endif

@@ -1,0 +1,3 @@
+#include "platform/daemon.h"
+
+const char daemon_version[] = EDGEKEEP_VERSION;

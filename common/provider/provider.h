@@ -1,0 +1,35 @@
+#ifndef PROVIDER_PROVIDER_H
+#define PROVIDER_PROVIDER_H
+
+#include <openssl/core.h>
+#include <openssl/evp.h>
+
+#include "base/err.h"
+
+/*
+ * An OpenSSL 3 provider whose private keys stay in keyd (design/provider.md).  Built in here; the loadable module comes with issue 3
+ * and calls the same init function.
+ */
+struct keyd_client;
+
+OSSL_provider_init_fn edgekeep_provider_init;
+
+/*
+ * Add the provider to the default library context beside "default", with default properties `?provider!=edgekeep`, and make it
+ * call through client (borrowed; must live as long as the process).  Once per process, before the policy.
+ */
+enum err_code provider_install(struct keyd_client *client, struct err *err) MUST_CHECK;
+
+/*
+ * Open a key: "keyd:id=ID" (the caller must be a principal of it) or "keyd:handle=HANDLE", percent-encoded.
+ * The result signs through keyd (blocks: pool threads only), its private half cannot be exported.  Free with EVP_PKEY_free.
+ * ERR_PEER with keyd's words; ERR_UNREACHABLE; ERR_CRYPTO.
+ */
+enum err_code provider_key_by_id(const char *key_id, EVP_PKEY **ret, struct err *err) MUST_CHECK;
+enum err_code provider_key_by_handle(
+    const char *handle, EVP_PKEY **ret, struct err *err) MUST_CHECK;
+
+/* Why the last operation of this thread failed at keyd; err untouched when it did not. libcrypto's own errors carry no text of ours. */
+enum err_code provider_last_error(struct err *err);
+
+#endif
