@@ -35,7 +35,7 @@ BUILD	?= build$(if $(SAN),-san)$(if $(findstring clang,$(CC)),-clang)
 CLANG_FORMAT ?= clang-format
 
 WARN	:= -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
-	   -Wwrite-strings -Wvla -Wformat=2 -Wno-format-nonliteral -Wno-format-truncation -Wno-missing-field-initializers
+	   -Wwrite-strings -Wvla -Wformat=2 -Wno-format-nonliteral -Wno-format-truncation -Wno-missing-field-initializers $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option)
 DEFS	:= -D_GNU_SOURCE -DEDGEKEEP_VERSION='"$(VERSION)"'
 CFLAGS	?= -O2 -g
 HARDEN	:= -fstack-protector-strong -fPIE -fno-plt -fcf-protection
@@ -64,7 +64,7 @@ help:
 	@sed -n 's/^#: //p' Makefile
 
 # --- common/: one archive; clients, provider and the HTTPS client are linked only where a daemon declares them
-APART	:= $(call src,common/client/*.c) $(call src,common/provider/*.c) common/http/https_client.c
+APART	:= $(call src,common/client/*.c) $(call src,common/provider/*.c) $(wildcard common/http/https_client.c)
 COMMON	:= $(filter-out $(APART),$(call src,common/*/*.c))
 $(BUILD)/libcommon.a: $(call obj,$(COMMON))
 $(BUILD)/libapart.a: $(call obj,$(APART))
