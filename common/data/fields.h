@@ -44,7 +44,7 @@ enum field_kind {
 	FIELD_KEY, /* char *                     only in a FIELD_TABLE element: its member name */
 	FIELD_SELECT, /* -                          a nested object (name NULL: the same object) read by the table that an ENUM
 						    row above chose; all tables describe the same struct */
-	FIELD_PARSE,  /* any                        string handed to a parser */
+	FIELD_PARSE, /* any                        string handed to a parser, written by its printer */
 };
 
 enum {
@@ -54,7 +54,7 @@ enum {
 	NONEMPTY = 4, /* STR: the empty string is refused */
 	VALUE = 8,    /* in a TABLE element: takes the member's value itself */
 	PRESENT =
-	    16, /* INT, BOOL, REAL, ENUM: a bool at offset2 says whether it was there; written only if set */
+	    16, /* BYTES, INT, BOOL, REAL, ENUM: a bool at offset2 says whether it was there; written only if set */
 };
 
 struct fields;
@@ -73,6 +73,8 @@ struct field {
 	const char *const *names;					    /* ENUM */
 	enum err_code (*parse)(const char *in, void *ret, struct err *err); /* PARSE */
 	void (*parse_done)(void *value);				    /* PARSE, may be NULL */
+	/* PARSE: the string to write; NULL: such a member is read only and never written */
+	enum err_code (*print)(const void *value, char **ret, struct err *err);
 };
 
 struct fields {
@@ -161,15 +163,21 @@ typedef FIELDS_LIST(struct fields_pair) fields_map;
 #define KEY(member) FIELD_ROW(FIELD_KEY, member, NULL, 0, )
 #define PARSE(member, name, flags, fn, done) \
 	FIELD_ROW(FIELD_PARSE, member, name, flags, .parse = (fn), .parse_done = (done))
+#define PARSE_PRINT(member, name, flags, fn, printer, done)                            \
+	FIELD_ROW(FIELD_PARSE, member, name, flags, .parse = (fn), .print = (printer), \
+	    .parse_done = (done))
 #define SELECT(tag, name_, arms)                                                              \
 	{                                                                                     \
 		.name = (name_), .kind = FIELD_SELECT, .flags = OPTIONAL,                     \
 		.offset2 = offsetof(self, tag), .select = (arms), .n_select = ARRAY_LEN(arms) \
 	}
-/* INT, BOOL, REAL or ENUM with a bool beside it that says whether the member was there. */
+/* BYTES, INT, BOOL, REAL or ENUM with a bool beside it that says whether the member was there. */
 #define INT_OPT(member, has, name, lo, hi)                                                       \
 	FIELD_ROW(FIELD_INT, member, name, PRESENT, .offset2 = offsetof(self, has), .min = (lo), \
 	    .max = (hi))
+/* The empty string and an absent member differ. */
+#define BYTES_OPT(member, has, name) \
+	FIELD_ROW(FIELD_BYTES, member, name, PRESENT, .offset2 = offsetof(self, has))
 #define BOOL_OPT(member, has, name) \
 	FIELD_ROW(FIELD_BOOL, member, name, PRESENT, .offset2 = offsetof(self, has))
 
