@@ -10,8 +10,8 @@
 set -u
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$TOP/build}
-BIN=$BUILD/bin
-DATA=$TOP/../shared/data
+# shellcheck disable=SC2034 # for the scripts
+BIN=$BUILD/bin DATA=$TOP/../shared/data
 rows=0 failed=0
 declare -A PID=()
 
@@ -52,10 +52,10 @@ user() {
 }
 # Run a command as that user: as_user "$(user 1 2)" COMMAND...
 as_user() {
-	local uid=${1%%:*} gids=${1#*:} groups=
+	local uid=${1%%:*} gids=${1#*:} groups=--clear-groups
 	shift
-	[ "$gids" = "${gids#*,}" ] || groups=${gids#*,}
-	setpriv --reuid "$uid" --regid "${gids%%,*}" ${groups:+--groups "$groups"} $([ -n "$groups" ] || echo --clear-groups) "$@"
+	[ "$gids" = "${gids#*,}" ] || groups=--groups=${gids#*,}
+	setpriv "--reuid=$uid" "--regid=${gids%%,*}" "$groups" "$@"
 }
 
 # Where root is needed and missing: a SKIP row; in CI a failure.
