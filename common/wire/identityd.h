@@ -34,7 +34,7 @@ struct identity_list {
 	FIELDS_LIST(struct identity) identities;
 };
 struct identity_module_req {
-	int type;
+	char *type; /* any string: an unknown one is 400, not 422, and only after authorization */
 	char *module_id;
 	char *local_id_opts; /* RAW, see identityd.md 1 */
 };
