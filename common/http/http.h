@@ -33,11 +33,17 @@ struct request {
 const char *request_query(const struct request *req, const char *name);
 const char *request_query_last(const struct request *req, const char *name);
 
-/* Feeds a streamed answer: write at most max bytes to out, return how many, 0 at the end, -1 on failure (cuts the
- * connection).  Runs on a pool thread and may block for as long as it likes; done is called once in any case. */
+/*
+ * Feeds a streamed answer, on a thread of its own, so read may block for as long as it likes.
+ *   read    write at most max bytes to out, return how many, 0 at the end, -1 on failure (cuts the connection)
+ *   done    called once in any case, when read will not be called again; may be NULL
+ *   cancel  called from another thread when nobody wants the rest (client gone, server stopping): make a read that waits
+ *           return soon.  Never after done.  NULL: the thread is stuck until read returns by itself
+ */
 struct http_stream {
 	ssize_t (*read)(void *ctx, char *out, size_t max);
 	void (*done)(void *ctx);
+	void (*cancel)(void *ctx);
 	void *ctx;
 };
 

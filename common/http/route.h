@@ -32,7 +32,8 @@ struct route {
 enum route_show {
 	SHOW_CHAIN, /* text with its causes, a line each */
 	SHOW_OUTER, /* first line only */
-	SHOW_FIXED, /* the row's own text, e.g. "internal error"; the chain goes to the log */
+	SHOW_FIXED, /* the row's own text, e.g. "internal error"; the chain goes to the log as an error */
+	SHOW_QUIET, /* the row's own text, e.g. "forbidden"; the chain goes to the log as information */
 };
 
 struct route_status {
@@ -41,6 +42,12 @@ struct route_status {
 	const char *fixed;
 	bool pass_peer_status; /* ERR_PEER: answer with err->status (edged and the engine) */
 };
+
+/*
+ * The map of keyd, certd, identityd and tpmd (contracts/common.md 5, error body): ERR_CODES rows for route_table.status.
+ * A daemon with other rows copies what it needs: `[ERR_DENIED] = { 403, SHOW_QUIET, "forbidden" }`.
+ */
+extern const struct route_status route_status_identity[ERR_CODES];
 
 struct route_table {
 	const char *daemon;	     /* for the log */

@@ -67,6 +67,8 @@ enum err_code unix_client_open(struct unix_client *c, const struct http_call *ca
     struct http_reply *ret, struct unix_client_body **ret_body, struct err *err) MUST_CHECK;
 /* Up to max bytes; 0 at the end; -1 when the connection broke. */
 ssize_t unix_client_body_read(struct unix_client_body *b, char *out, size_t max);
+/* From another thread: a read that waits, and each one after it, returns -1.  Not after or during close. */
+void unix_client_body_cancel(struct unix_client_body *b);
 void unix_client_body_close(struct unix_client_body *b);
 
 void http_reply_done(struct http_reply *reply); /* for AUTO() */
