@@ -19,9 +19,10 @@ enum err_code pool_new(
 /* Run fn(job) on a pool thread.  ERR_BUSY: the queue, or the owner's share of it, is full. */
 enum err_code pool_submit(
     struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct err *err) MUST_CHECK;
-/* Refuse new jobs, wait up to grace_ms for queued and running ones.  Returns how many still ran. */
+/* Refuse new jobs, wait up to grace_ms for queued and running ones.  Returns how many did not end; those queued never start. */
 unsigned pool_stop(struct pool *pool, unsigned grace_ms);
-void pool_free(struct pool *pool); /* after pool_stop; NULL is allowed */
+/* After pool_stop; NULL is allowed.  While a job still runs its pool is left to the end of the process. */
+void pool_free(struct pool *pool);
 
 /* Is the calling thread one that may wait?  Threads of a pool and those that said so; never a polling thread. */
 bool pool_may_block(void);

@@ -1,0 +1,246 @@
+#include "platform/pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+
+struct job {
+	uint32_t owner;
+	pool_run *fn;
+	void *arg;
+};
+
+/* One thread of the pool and whom it works for. */
+struct worker {
+	struct pool *pool;
+	pthread_t thread;
+	bool busy;
+	uint32_t owner;
+};
+
+struct pool {
+	pthread_mutex_t lock; /* guards everything below; never held while a job runs */
+	pthread_cond_t work;  /* a job came, a share became free, or the end */
+	pthread_cond_t idle;  /* a job ended */
+	bool stopping;
+	unsigned n_workers, n_busy;
+	unsigned n_queued, queue_max;
+	struct job *queue; /* oldest first */
+	struct worker workers[];
+};
+
+static _Thread_local bool may_block;
+
+bool
+pool_may_block(void)
+{
+	return may_block;
+}
+
+void
+pool_set_may_block(bool yes)
+{
+	may_block = yes;
+}
+
+/* Half, but never nothing. */
+static unsigned
+share_of(unsigned n)
+{
+	return n < 2 ? 1 : n / 2;
+}
+
+static unsigned
+running_for(const struct pool *pool, uint32_t owner)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < pool->n_workers; i++)
+		n += pool->workers[i].busy && pool->workers[i].owner == owner;
+	return n;
+}
+
+static unsigned
+queued_for(const struct pool *pool, uint32_t owner)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < pool->n_queued; i++)
+		n += pool->queue[i].owner == owner;
+	return n;
+}
+
+/* Take the oldest job whose owner has a thread left of its share.  The queue is short, so it is searched in order. */
+static bool
+take_job(struct pool *pool, struct job *ret)
+{
+	for (unsigned i = 0; i < pool->n_queued; i++) {
+		if (running_for(pool, pool->queue[i].owner) >= share_of(pool->n_workers))
+			continue;
+		*ret = pool->queue[i];
+		pool->n_queued--;
+		memmove(&pool->queue[i], &pool->queue[i + 1],
+		    (pool->n_queued - i) * sizeof(pool->queue[0]));
+		return true;
+	}
+	return false;
+}
+
+static void
+work_on(struct worker *self, const struct job *job)
+{
+	struct pool *pool = self->pool;
+
+	self->busy = true;
+	self->owner = job->owner;
+	pool->n_busy++;
+	pthread_mutex_unlock(&pool->lock);
+	job->fn(job->arg);
+	pthread_mutex_lock(&pool->lock);
+	self->busy = false;
+	pool->n_busy--;
+	pthread_cond_broadcast(&pool->idle);
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *self = arg;
+	struct pool *pool = self->pool;
+	struct job job;
+
+	pool_set_may_block(true);
+	pthread_mutex_lock(&pool->lock);
+	for (;;) {
+		/* after its own job a thread looks again, so a share that it frees is never overlooked */
+		if (take_job(pool, &job))
+			work_on(self, &job);
+		else if (pool->stopping && pool->n_queued == 0)
+			break;
+		else
+			pthread_cond_wait(&pool->work, &pool->lock);
+	}
+	/* the last queued job may have been taken while others waited for it */
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	return NULL;
+}
+
+static void
+init_sync(struct pool *pool)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&pool->work, &attr);
+	pthread_cond_init(&pool->idle, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+enum err_code
+pool_new(unsigned threads, unsigned queue, struct pool **ret, struct err *err)
+{
+	struct pool *pool;
+
+	if (threads == 0 || queue == 0)
+		return err_set(err, ERR_INTERNAL, "a pool needs a thread and a place in the queue");
+	pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->workers[0]));
+	if (!pool)
+		return err_nomem(err);
+	init_sync(pool);
+	pool->queue_max = queue;
+	pool->queue = calloc(queue, sizeof(pool->queue[0]));
+	if (!pool->queue) {
+		pool_free(pool);
+		return err_nomem(err);
+	}
+	for (unsigned i = 0; i < threads; i++) {
+		struct worker *worker = &pool->workers[i];
+
+		worker->pool = pool;
+		errno = pthread_create(&worker->thread, NULL, worker_main, worker);
+		if (errno) {
+			err_errno(err, "could not start a thread");
+			pool_free(pool);
+			return err->code;
+		}
+		pthread_mutex_lock(&pool->lock);
+		pool->n_workers++;
+		pthread_mutex_unlock(&pool->lock);
+	}
+	*ret = pool;
+	return ERR_OK;
+}
+
+enum err_code
+pool_submit(struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->stopping || pool->n_queued == pool->queue_max ||
+	    queued_for(pool, owner) >= share_of(pool->queue_max)) {
+		code = err_set(err, ERR_BUSY, "busy");
+	} else {
+		pool->queue[pool->n_queued++] = (struct job){ owner, fn, job };
+		pthread_cond_signal(&pool->work);
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return code;
+}
+
+unsigned
+pool_stop(struct pool *pool, unsigned grace_ms)
+{
+	struct timespec until;
+	unsigned left;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += grace_ms / 1000;
+	until.tv_nsec += (long)(grace_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->work);
+	while (pool->n_busy + pool->n_queued > 0 &&
+	       pthread_cond_timedwait(&pool->idle, &pool->lock, &until) != ETIMEDOUT)
+		continue;
+	left = pool->n_busy + pool->n_queued;
+	pool->n_queued = 0;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	return left;
+}
+
+void
+pool_free(struct pool *pool)
+{
+	unsigned busy;
+
+	if (!pool)
+		return;
+	pthread_mutex_lock(&pool->lock);
+	pool->stopping = true;
+	pool->n_queued = 0;
+	busy = pool->n_busy;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	if (busy > 0)
+		return; /* threads that did not come back in time still use it: the end of the process frees it */
+	for (unsigned i = 0; i < pool->n_workers; i++)
+		pthread_join(pool->workers[i].thread, NULL);
+	pthread_cond_destroy(&pool->idle);
+	pthread_cond_destroy(&pool->work);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool->queue);
+	free(pool);
+}
