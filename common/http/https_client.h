@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include "base/mem.h"
+#include "platform/sandbox.h"
 
 /*
  * HTTPS to the cloud (DPS, IoT Hub, EST) by libcurl; certd and identityd only.
@@ -22,8 +23,8 @@ struct https_client_config {
 
 /* curl_global_init and one getaddrinfo("localhost"); before the policy, single-threaded. */
 enum err_code https_client_warm_up(struct err *err) MUST_CHECK;
-/* Files and directories that TLS trust is read from, for Landlock: at most max paths, returns how many. */
-size_t https_client_trust_paths(const char **paths, size_t max);
+/* Add the files and directories that TLS trust is read from, SSL_CERT_FILE and SSL_CERT_DIR included, to a role's paths. */
+enum err_code https_client_trust_paths(struct sandbox_paths *paths, struct err *err) MUST_CHECK;
 
 enum err_code https_client_new(const struct https_client_config *config, struct https_client **ret,
     struct err *err) MUST_CHECK;
