@@ -24,7 +24,13 @@
  * Reading: null counts as absent; members that no row names are ignored; a wrong type, range, enum or base64, and a missing
  * required member, are ERR_SYNTAX with the member's path in the text ("parameters.digest: ...").  On failure the struct is
  * left released and zero.  Writing: an absent optional member is left out, or written as null with NULLS.
- * Members are read into a zeroed struct; everything owned is freed, and wiped, by _done().
+ * Members are read into a zeroed struct; everything owned is freed, and wiped, by _done(), which goes through all arms of a
+ * SELECT: arms may share a struct's members, but not as a union of different kinds.
+ *
+ * Paths are written "principal[0].uid"; a member name that holds a dot or bracket stands in double quotes.
+ *
+ * A row with VALUE stands for the value itself in place of an object's member, so a table of one such row describes an array
+ * or a string: FIELDS(hub_modules, LIST(at, NULL, VALUE | REQUIRED, hub_module_fields)).
  */
 
 enum field_kind {
@@ -52,9 +58,9 @@ enum {
 	REQUIRED = 1,
 	NULLS = 2,    /* write null when absent */
 	NONEMPTY = 4, /* STR: the empty string is refused */
-	VALUE = 8,    /* in a TABLE element: takes the member's value itself */
+	VALUE = 8,    /* takes the value itself, in place of the object it would be a member of */
 	PRESENT =
-	    16, /* BYTES, INT, BOOL, REAL, ENUM: a bool at offset2 says whether it was there; written only if set */
+	    16, /* any but SELECT: a bool at offset2 says whether it was there; written only if set */
 };
 
 struct fields;
@@ -166,6 +172,7 @@ typedef FIELDS_LIST(struct fields_pair) fields_map;
 #define PARSE_PRINT(member, name, flags, fn, printer, done)                            \
 	FIELD_ROW(FIELD_PARSE, member, name, flags, .parse = (fn), .print = (printer), \
 	    .parse_done = (done))
+/* Reads nothing when the tag is absent.  A named object that is absent is an error when the chosen arm requires members. */
 #define SELECT(tag, name_, arms)                                                              \
 	{                                                                                     \
 		.name = (name_), .kind = FIELD_SELECT, .flags = OPTIONAL,                     \
@@ -187,12 +194,15 @@ typedef FIELDS_LIST(struct fields_pair) fields_map;
  */
 enum err_code fields_read(
     fields_fn *table, void *ret, const struct json_t *in, struct err *err) MUST_CHECK;
-/* The same, and where it failed as a dotted path ("provisioning.source"), for file and line in configuration errors. */
+/*
+ * The same, and where it failed as a dotted path ("provisioning.source"), for file and line in configuration errors; err's
+ * text then holds the reason alone ("missing", "expected a string").
+ */
 enum err_code fields_read_at(fields_fn *table, void *ret, const struct json_t *in, char *ret_path,
     size_t path_size, struct err *err) MUST_CHECK;
 enum err_code fields_write(
     fields_fn *table, const void *in, struct json_t **ret, struct err *err) MUST_CHECK;
-/* fields_write and json_write in one. */
+/* The same as compact text, without a tree in between: what answers are made with. */
 enum err_code fields_write_text(
     fields_fn *table, const void *in, char **ret, struct err *err) MUST_CHECK;
 /* json_read and fields_read in one; for answers of peers. */
