@@ -163,6 +163,11 @@ $(BUILD)/suite/%: $(BUILD)/tests/suite/%.o $(BUILD)/libapart.a $(BUILD)/libcommo
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,$(ALL_PKGS))
 
+# the demo's container program
+$(BUILD)/demo/edgekeep-demo: $(call obj,$(call src,tests/demo/*.c)) $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(shell pkg-config --libs libssl libcrypto jansson)
+
 lint:
 	@CLANG_FORMAT="$(CLANG_FORMAT)" tests/lint.sh
 
@@ -171,7 +176,9 @@ lint:
 format:
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs $(CLANG_FORMAT) -i
 
-demo: all $(BUILD)/suite-tools
+demo:
+	@packaging/deps.sh build demo
+	@$(MAKE) -s -j$(shell nproc) all $(BUILD)/demo/edgekeep-demo
 	@BUILD=$(abspath $(BUILD)) tests/demo/run.sh
 
 bench: all
