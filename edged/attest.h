@@ -22,8 +22,9 @@ enum err_code attest_peer(
     const struct peer *peer, const char *container_id, struct err *err) MUST_CHECK;
 
 /*
- * The container that the text of a /proc/PID/cgroup file names: the outermost path segment that holds 64 hex digits, the same on every line
- * that is not the root ("/docker/ID", "docker-ID.scope", "libpod-ID" and so on).  Below it a container may make groups of any name,
+ * The container that the text of a /proc/PID/cgroup file names: the outermost path segment that holds 64 hex digits, the same on every
+ * line that has one ("/docker/ID", "docker-ID.scope", "libpod-ID" and so on; where version 1 and 2 of control groups are mixed, some lines
+ * name none: measured).  Below it a container may make groups of any name,
  * so inner segments say nothing.
  * ERR_NOT_FOUND: a process of the host, or lines that disagree.
  */
