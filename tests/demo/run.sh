@@ -22,7 +22,7 @@ die() {
 cleanup() {
 	[ -z "${DOCKER_HOST:-}" ] || docker ps -aq 2>/dev/null | xargs -r docker rm -f >/dev/null 2>&1
 	stop dockerd >/dev/null 2>&1
-	if [ $failed -ne 0 ] && [ -n "${DEMO_VERBOSE:-}" ]; then tail -n 25 "$T"/*.log; fi
+	if [ "$failed" -ne 0 ] && [ -n "${DEMO_VERBOSE:-}" ]; then tail -n 25 "$T"/*.log; fi
 	umount /etc/hosts 2>/dev/null
 	grep -o " $T/[^ ]*" /proc/self/mounts | sort -r | xargs -r -n1 umount -l 2>/dev/null
 	find /sys/fs/cgroup -maxdepth 2 -name docker -type d -exec rmdir {} \; 2>/dev/null
