@@ -183,7 +183,8 @@ write_raw(struct writer *w, const struct field *row, const void *at)
 
 	(void)row;
 	if (json_read(text_of(raw), &json, w->err))
-		return w->err->code;
+		return w->err->code == ERR_NOMEM ? ERR_NOMEM
+						 : err_wrap_code(w->err, ERR_INTERNAL, "no JSON");
 	buf_puts(&w->out, raw);
 	return ERR_OK;
 }

@@ -10,15 +10,20 @@
  */
 struct uri {
 	char *scheme; /* lower case */
-	char *host;   /* NULL when there is no authority; brackets of IPv6 kept off */
-	int port;     /* 0: none */
-	char *path;   /* as written, still encoded; "" when empty */
-	char *query;  /* without '?', NULL when absent */
+	char *
+	    host; /* NULL when there is no authority, "" when it is empty; brackets of IPv6 kept off */
+	int port;    /* 0: none */
+	char *path;  /* as written, still encoded; "" when empty */
+	char *query; /* without '?', NULL when absent */
 };
 
+/* ERR_SYNTAX: no URI of RFC 3986, or one with a user name or a fragment, which nothing here uses. */
 enum err_code uri_parse(const char *in, struct uri *ret, struct err *err) MUST_CHECK;
 void uri_done(struct uri *u);
-/* Absolute path of a "file:///path" URI, decoded.  ERR_INVALID: another scheme, a host, a relative path. */
+/*
+ * Absolute path of a "file:///path" URI, decoded.  ERR_INVALID: another scheme, a host other than localhost (RFC 8089), a
+ * relative path, a query, a bad escape.  Characters that a URI would have to encode are taken as they are.
+ */
 enum err_code uri_file_path(const char *in, char **ret, struct err *err) MUST_CHECK;
 /* Socket path of a "unix:///path" URI. */
 enum err_code uri_unix_path(const char *in, char **ret, struct err *err) MUST_CHECK;
