@@ -37,11 +37,10 @@ suite_begin "edgekeep demo${DEMO_BREAK:+, broken on purpose: $DEMO_BREAK}"
 DEVICE=press-07 SCOPE=0ne000DEMO PORT=8443 GATEWAY=172.31.250.1
 RUN=$T/run ENGINE=$T/docker.sock IMAGE=edgekeep-demo:1
 export DOCKER_HOST=unix://$ENGINE
-mkdir -m 711 "$RUN" "$T/state" "$T/etc"
+mkdir -m 755 "$RUN" "$T/state" "$T/etc"
 for n in 1:keyd 2:certd 3:identityd 4:tpmd 5:edged; do
 	mkdir -m 700 "$T/state/${n#*:}" "$T/etc/${n#*:}"
-	mkdir -m 755 "$RUN/${n#*:}"
-	chown "$((UID0 + ${n%:*})):$((UID0 + ${n%:*}))" "$T/state/${n#*:}" "$T/etc/${n#*:}" "$RUN/${n#*:}"
+	chown "$((UID0 + ${n%:*})):$((UID0 + ${n%:*}))" "$T/state/${n#*:}" "$T/etc/${n#*:}"
 done
 chmod 711 "$T/state/edged"
 
@@ -70,7 +69,7 @@ homedir_path = "$T/state/keyd"
 [preloaded_keys]
 device-id = "file://$T/state/keyd/device-id"
 [endpoints]
-aziot_keyd = "unix://$RUN/keyd/keyd.sock"
+aziot_keyd = "unix://$RUN/keyd.sock"
 [[principal]]
 uid = $((UID0 + 2))
 keys = ["aziot-edged-ca"]
@@ -90,8 +89,8 @@ common_name = "$DEVICE edge CA"
 [preloaded_certs]
 aziot-edged-trust-bundle = ["aziot-edged-ca"]
 [endpoints]
-aziot_certd = "unix://$RUN/certd/certd.sock"
-aziot_keyd = "unix://$RUN/keyd/keyd.sock"
+aziot_certd = "unix://$RUN/certd.sock"
+aziot_keyd = "unix://$RUN/keyd.sock"
 [[principal]]
 uid = $((UID0 + 5))
 certs = ["aziot-edged-ca", "aziot-edged/module/*"]
@@ -108,10 +107,10 @@ method = "symmetric_key"
 registration_id = "$DEVICE"
 symmetric_key = "device-id"
 [endpoints]
-aziot_identityd = "unix://$RUN/identityd/identityd.sock"
-aziot_keyd = "unix://$RUN/keyd/keyd.sock"
-aziot_certd = "unix://$RUN/certd/certd.sock"
-aziot_tpmd = "unix://$RUN/tpmd/tpmd.sock"
+aziot_identityd = "unix://$RUN/identityd.sock"
+aziot_keyd = "unix://$RUN/keyd.sock"
+aziot_certd = "unix://$RUN/certd.sock"
+aziot_tpmd = "unix://$RUN/tpmd.sock"
 [[principal]]
 uid = $((UID0 + 5))
 name = "aziot-edge"
@@ -119,7 +118,7 @@ EOF
 cat >"$T/etc/tpmd/config.toml" <<EOF
 tcti = "swtpm:host=127.0.0.1,port=2321"
 [endpoints]
-aziot_tpmd = "unix://$RUN/tpmd/tpmd.sock"
+aziot_tpmd = "unix://$RUN/tpmd.sock"
 EOF
 cat >"$T/etc/edged/config.toml" <<EOF
 hostname = "$DEVICE"
@@ -142,10 +141,10 @@ DEMO_HUB_CA = "$T/cloud/ca.pem"
 DEMO_BREAK = "${DEMO_BREAK:-none}"
 [connect]
 workload_uri = "unix:///var/run/iotedge/workload.sock"
-management_uri = "unix://$RUN/edged/mgmt.sock"
+management_uri = "unix://$RUN/mgmt.sock"
 [listen]
-workload_uri = "unix://$RUN/edged/workload.sock"
-management_uri = "unix://$RUN/edged/mgmt.sock"
+workload_uri = "unix://$RUN/workload.sock"
+management_uri = "unix://$RUN/mgmt.sock"
 [moby_runtime]
 uri = "unix://$ENGINE"
 [moby_runtime.network]
@@ -154,9 +153,9 @@ name = "azure-iot-edge"
 subnet = "172.31.250.0/24"
 gateway = "$GATEWAY"
 [endpoints]
-aziot_keyd_url = "unix://$RUN/keyd/keyd.sock"
-aziot_certd_url = "unix://$RUN/certd/certd.sock"
-aziot_identityd_url = "unix://$RUN/identityd/identityd.sock"
+aziot_keyd_url = "unix://$RUN/keyd.sock"
+aziot_certd_url = "unix://$RUN/certd.sock"
+aziot_identityd_url = "unix://$RUN/identityd.sock"
 EOF
 chmod 644 "$T"/etc/*/config.toml
 
@@ -167,14 +166,14 @@ daemon() { # daemon NAME USER
 }
 daemon keyd "$(user 1)"
 daemon tpmd "$(user 4)"
-wait_socket keyd "$RUN/keyd/keyd.sock"
+wait_socket keyd "$RUN/keyd.sock"
 daemon certd "$(user 2 1)"
 daemon identityd "$(user 3 1 2 4)"
-wait_socket certd "$RUN/certd/certd.sock"
-wait_socket tpmd "$RUN/tpmd/tpmd.sock"
-wait_socket identityd "$RUN/identityd/identityd.sock"
+wait_socket certd "$RUN/certd.sock"
+wait_socket tpmd "$RUN/tpmd.sock"
+wait_socket identityd "$RUN/identityd.sock"
 step "keyd, certd, identityd and tpmd serve, uids $((UID0 + 1)) to $((UID0 + 4)), policy: kill"
-HTTP_TIMEOUT=30 http "$RUN/identityd/identityd.sock" POST '/identities/device?api-version=2020-09-01' '{"type":"aziot"}'
+HTTP_TIMEOUT=30 http "$RUN/identityd.sock" POST '/identities/device?api-version=2020-09-01' '{"type":"aziot"}'
 [ "$STATUS" = 200 ] || die "the device is not provisioned: $BODY"
 step "device $(jq -r '.spec.deviceId + " provisioned on " + .spec.hubName' <<<"$BODY")"
 
@@ -188,7 +187,7 @@ done
 tar -C "$T/image" -c . | docker import -c 'ENTRYPOINT ["/edgekeep-demo"]' - "$IMAGE" >/dev/null || die "image import"
 step "engine $(docker version -f '{{.Server.Version}}') with the demo's image"
 daemon edged "$(user 5 1 2 3 6)"
-wait_socket edged "$RUN/edged/mgmt.sock" 20
+wait_socket edged "$RUN/mgmt.sock" 20
 step "edged serves, uid $((UID0 + 5))"
 
 # --- watch the agent and its modules do their work
@@ -206,11 +205,11 @@ watch() {
 }
 until=$((SECONDS + 40))
 until watch || [ $SECONDS -ge $until ]; do sleep 0.2; done
-"$BIN/edgekeep" status --run "$RUN" --edged "$RUN/edged/mgmt.sock" | sed 's/^/    /'
+"$BIN/edgekeep" status --run "$RUN" --edged "$RUN/mgmt.sock" | sed 's/^/    /'
 
 # --- the verdict comes from others: the simulated hub's log and openssl
 token=$(jq -rs 'map(select(.step == "event")) | last | .verdict // "none"' "$T/cloud.jsonl" 2>/dev/null)
-http "$RUN/certd/certd.sock" GET '/certificates/aziot-edged-trust-bundle?api-version=2020-09-01'
+http "$RUN/certd.sock" GET '/certificates/aziot-edged-trust-bundle?api-version=2020-09-01'
 jq -r .pem <<<"$BODY" >"$T/bundle.pem"
 [ "${DEMO_BREAK:-}" != ca ] || cp "$T/cloud/ca.pem" "$T/bundle.pem"
 web=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' web 2>/dev/null)
