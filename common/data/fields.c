@@ -330,6 +330,42 @@ read_table(struct reader *r, const struct field *row, void *at, const json_t *in
 	return ERR_OK;
 }
 
+static bool
+is_named(const struct fields *table, const char *key)
+{
+	for (size_t i = 0; i < table->n_rows; i++)
+		if (table->rows[i].name && strcmp(table->rows[i].name, key) == 0)
+			return true;
+	return false;
+}
+
+/* The members of this very object that no row names. */
+static enum err_code
+read_rest(struct reader *r, const struct fields *table, const struct field *row, void *base,
+    const json_t *in)
+{
+	const struct fields *sub = row->sub();
+	void *at = (char *)base + row->offset;
+	struct list list;
+	const char *key;
+	json_t *value;
+	size_t n = 0;
+
+	if (list_alloc(r, at, json_object_size(in), sub->size, &list))
+		return r->err->code;
+	json_object_foreach((json_t *)in, key, value)
+	{
+		if (is_named(table, key))
+			continue;
+		if (read_pair(r, sub, element(&list, sub->size, n++), key, value)) {
+			under_name(r, key);
+			return r->err->code;
+		}
+	}
+	list_set(at, list.at, n);
+	return ERR_OK;
+}
+
 static enum err_code
 read_parse(struct reader *r, const struct field *row, void *at, const json_t *in)
 {
@@ -449,6 +485,10 @@ read_row(struct reader *r, const struct fields *table, const struct field *row, 
 		return ERR_OK;
 	case FIELD_SELECT:
 		return read_select(r, table, row, base, in);
+	case FIELD_TABLE:
+		if (!row->name)
+			return read_rest(r, table, row, base, in);
+		return read_member(r, row, base, in);
 	default:
 		return read_member(r, row, base, in);
 	}
@@ -747,6 +787,10 @@ search_member(struct search *s, const struct fields *table, const json_t *in, co
 		if (row->kind == FIELD_SELECT && !row->name && (arm = arm_in(table, row, in)) &&
 		    search_member(s, arm, in, name, value))
 			return true;
+		if (row->kind == FIELD_TABLE && !row->name && !is_named(table, name)) {
+			search_value(s, row->sub(), value);
+			return true;
+		}
 	}
 	return false;
 }

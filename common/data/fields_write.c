@@ -255,15 +255,23 @@ write_pair(struct writer *w, const struct fields *table, const void *base)
 }
 
 static enum err_code
-write_table(struct writer *w, const struct field *row, const void *at)
+write_pairs(struct writer *w, const struct field *row, const void *at)
 {
 	const struct fields *table = row->sub();
 	struct list list = list_get(at);
 
-	buf_add(&w->out, "{", 1);
 	for (size_t i = 0; i < list.n; i++)
 		if (write_pair(w, table, (const char *)list.at + i * table->size))
 			return w->err->code;
+	return ERR_OK;
+}
+
+static enum err_code
+write_table(struct writer *w, const struct field *row, const void *at)
+{
+	buf_add(&w->out, "{", 1);
+	if (write_pairs(w, row, at))
+		return w->err->code;
 	buf_add(&w->out, "}", 1);
 	return ERR_OK;
 }
@@ -394,6 +402,8 @@ write_rows(struct writer *w, const struct fields *table, const void *base)
 
 		if (row->kind == FIELD_SELECT)
 			code = write_select(w, table, row, base);
+		else if (row->kind == FIELD_TABLE && !row->name)
+			code = write_pairs(w, row, (const char *)base + row->offset);
 		else if (!is_read_only(row))
 			code = write_member(w, row, base);
 		if (code)

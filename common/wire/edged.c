@@ -73,7 +73,8 @@ FIELDS(edged_systeminfo, STR(os_type, "osType", REQUIRED),
     STR(virtualized, "virtualized", REQUIRED), STR(product_name, "product_name", OPTIONAL),
     STR(system_vendor, "system_vendor", OPTIONAL), STR(version, "version", REQUIRED),
     STR(server_version, "server_version", OPTIONAL),
-    OBJECT(provisioning, "provisioning", REQUIRED, edged_provisioning_fields));
+    OBJECT(provisioning, "provisioning", REQUIRED, edged_provisioning_fields),
+    TABLE(additional, NULL, OPTIONAL, fields_pair_fields));
 
 FIELDS(edged_disk, STR(name, "name", REQUIRED),
     INT(available_space, "available_space", REQUIRED, 0, INT64_MAX),

@@ -331,5 +331,43 @@ START_TEST(test_unknown)
 }
 END_TEST
 
+/* What edged hands on to the engine: known members by row, all others as they came. */
+struct raw_member {
+	char *name, *value;
+};
+struct open_object {
+	char *known;
+	FIELDS_LIST(struct raw_member) rest;
+};
+FIELDS_DECLARE(raw_member);
+FIELDS_DECLARE(open_object);
+FIELDS(raw_member, KEY(name), RAW(value, NULL, VALUE));
+FIELDS(open_object, STR(known, "known", OPTIONAL), TABLE(rest, NULL, OPTIONAL, raw_member_fields));
+
+START_TEST(test_rest)
+{
+	static const char text[] =
+	    "{\"known\":\"k\",\"Known\":1,\"a b\":{\"c\":[null]},\"\\\"\":null}";
+	AUTO(open_object_done) struct open_object m = { 0 };
+	AUTO(open_object_done) struct open_object none = { 0 };
+	AUTO(str_freep) char *again = NULL;
+	AUTO(str_freep) char *empty = NULL;
+	struct err err = { 0 };
+
+	ck_ok(fields_read_text(open_object_fields, &m, text_of(text), &err));
+	ck_assert_str_eq(m.known, "k");
+	ck_assert_uint_eq(m.rest.n, 3);
+	ck_assert_str_eq(m.rest.at[1].name, "a b");
+	ck_assert_str_eq(m.rest.at[1].value, "{\"c\":[null]}");
+	ck_ok(fields_write_text(open_object_fields, &m, &again, &err));
+	ck_assert_str_eq(again, text);
+	ck_ok(fields_read_text(open_object_fields, &none, TEXT("{\"known\":\"k\"}"), &err));
+	ck_assert_uint_eq(none.rest.n, 0);
+	ck_ok(fields_write_text(open_object_fields, &none, &empty, &err));
+	ck_assert_str_eq(empty, "{\"known\":\"k\"}");
+	unknown(open_object_fields, text, "");
+}
+END_TEST
+
 TEST_MAIN("data/fields", test_every, test_absent, test_refused, test_released, test_select,
-    test_flat, test_whole, test_no_body, test_read_at, test_unknown)
+    test_flat, test_whole, test_no_body, test_read_at, test_unknown, test_rest)
