@@ -67,6 +67,7 @@ struct engine_logs {
 	int64_t since, until; /* Unix seconds; until -1: none */
 	int64_t tail;	      /* lines; -1: all */
 };
+/* A body that comes piece by piece, on a connection of its own. */
 struct engine_stream;
 enum err_code engine_logs_open(struct engine *e, const char *container,
     const struct engine_logs *want, struct engine_stream **ret, struct err *err) MUST_CHECK;
@@ -90,11 +91,18 @@ enum err_code engine_network_create(
     struct engine *e, const struct engine_network_req *req, struct err *err) MUST_CHECK;
 
 /*
- * Events of owner-labelled containers, until found returns false or the connection ends.  idle_ms: the longest silence borne, 0: any.
- * name is the container's, or "" where the engine gives none.
+ * Events of owner-labelled containers, until the connection ends (ERR_UNREACHABLE) or engine_cancel is
+ * called.  opened is called once, when the engine has accepted the question: what happens from then on
+ * will be heard of.  name is the container's, "" where the engine gives none.
  */
-enum err_code engine_events(struct engine *e, unsigned idle_ms,
-    bool (*found)(void *ctx, const char *action, const char *id, const char *name), void *ctx,
+struct engine_listener {
+	void (*opened)(void *ctx);
+	void (*event)(void *ctx, const char *action, const char *id, const char *name);
+};
+enum err_code engine_events(struct engine *e, const struct engine_listener *listener, void *ctx,
     struct err *err) MUST_CHECK;
+
+/* End all streams and refuse new ones: the daemon stops. */
+void engine_cancel(struct engine *e);
 
 #endif

@@ -19,7 +19,7 @@ enum err_code listeners_new(
     const char *mnt_dir, struct listeners **ret, struct err *err) MUST_CHECK;
 void listeners_free(struct listeners *l); /* closes, leaves the files */
 
-/* Does the name fit into the directory, within 107 bytes, and 91 for edgeAgent (client-facts.md 8)?  ERR_INVALID. */
+/* Does the module's socket path fit into 107 bytes?  ERR_INVALID (decisions.md, Demo and suite network). */
 enum err_code listeners_name_fits(
     const struct listeners *l, const char *module, struct err *err) MUST_CHECK;
 
