@@ -227,9 +227,33 @@ read_raw(struct reader *r, const struct field *row, void *at, const json_t *in)
 	return json_write(in, at, r->err);
 }
 
+/* Does the table name every member? */
+static enum err_code
+check_closed(struct reader *r, const struct fields *table, const json_t *in)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)in, key, value)
+	{
+		size_t i = 0;
+
+		while (i < table->n_rows && strcmp(table->rows[i].name, key) != 0)
+			i++;
+		if (i == table->n_rows) {
+			err_set(r->err, ERR_SYNTAX, "there is no such parameter");
+			under_name(r, key);
+			return r->err->code;
+		}
+	}
+	return ERR_OK;
+}
+
 static enum err_code
 read_object(struct reader *r, const struct field *row, void *at, const json_t *in)
 {
+	if (row->flags & CLOSED && check_closed(r, row->sub(), in))
+		return r->err->code;
 	return read_value(r, row->sub(), at, in);
 }
 

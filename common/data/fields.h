@@ -62,6 +62,8 @@ enum {
 	VALUE = 8,    /* takes the value itself, in place of the object it would be a member of */
 	PRESENT =
 	    16, /* any but SELECT: a bool at offset2 says whether it was there; written only if set */
+	CLOSED =
+	    32, /* OBJECT: a member that no row names is an error, for parameters that configuration must not misspell */
 };
 
 struct fields;

@@ -82,6 +82,8 @@ START_TEST(test_absent)
 }
 END_TEST
 
+FIELDS_ARM(closed_fields, every, OBJECT(inside, "inside", CLOSED, part_fields));
+
 /* contracts/common.md 5 and 6: each is a 422, and the text names the member. */
 static const struct {
 	fields_fn *table;
@@ -116,6 +118,10 @@ static const struct {
 	{ every_fields, "{\"inside\":{}}", "missing member \"inside.name\"" },
 	{ every_fields, "{\"inside\":{\"name\":null}}", "missing member \"inside.name\"" },
 	{ every_fields, "{\"inside\":{\"name\":\"\"}}", "inside.name: must not be empty" },
+	{ closed_fields, "{\"inside\":{\"name\":\"a\",\"x.y\":1}}",
+	    "inside.\"x.y\": there is no such parameter" },
+	{ closed_fields, "{\"inside\":{\"x\":null}}", "inside.x: there is no such parameter" },
+	{ closed_fields, "{\"inside\":1}", "inside: expected an object" },
 	{ every_fields, "{\"ref\":1}", "ref: expected an object" },
 	{ every_fields, "{\"ref\":{\"uid\":1}}", "missing member \"ref.name\"" },
 	{ every_fields, "{\"ref\":{\"name\":\"n\",\"uid\":-1}}",
