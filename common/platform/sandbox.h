@@ -16,7 +16,13 @@ enum sandbox_access {
 	SANDBOX_WRITE = 2
 }; /* WRITE: create, write, rename, remove below it */
 
-/* A group of system calls that are allowed together, by libseccomp name, and why. */
+/*
+ * A group of system calls that are allowed together, by libseccomp name, and why.  Some calls are allowed with some
+ * arguments only (the table of guards in sandbox_filter.c): clone makes threads only, mmap and mprotect no executable
+ * memory, socket the role's families, socketpair AF_UNIX, ioctl FIONREAD, prctl a thread's name, prlimit64 reading, tgkill our
+ * own threads.  "name:word" is a wider or another form: "clone:fork", "mmap:exec", "mprotect:exec", "ioctl:pidfd"
+ * (PIDFD_GET_INFO), "prctl:any", "tgkill:any".  clone3 is ENOSYS for everybody.
+ */
 struct sandbox_calls {
 	const char *why;
 	const char *const *names; /* NULL-terminated */
@@ -32,7 +38,9 @@ extern const struct sandbox_calls sandbox_files; /* read and write state durably
 extern const struct sandbox_calls
     sandbox_connect; /* socket, connect: call another daemon; with families */
 extern const struct sandbox_calls
-    sandbox_resolve; /* what getaddrinfo and libcurl need beyond sandbox_connect */
+    sandbox_resolve; /* what getaddrinfo and libcurl need beyond sandbox_connect and sandbox_files; libraries may be loaded */
+extern const struct sandbox_calls
+    sandbox_spawn; /* the spawner; with sandbox_runtime and what its roles need, see spawn.h */
 
 struct sandbox_role {
 	const char *name; /* as in `--sandbox-probe` and the process table */
@@ -60,7 +68,8 @@ enum err_code sandbox_paths_add(
 void sandbox_paths_done(struct sandbox_paths *paths);
 
 /*
- * Landlock, then seccomp; both for this thread and all it starts, so before any thread exists.
+ * Landlock, then seccomp; both for this thread and all it starts, so before any thread exists.  paths NULL: no Landlock
+ * (the spawner, whose children have paths of their own).  log: the filter only, so that nothing changes but the kernel's log.
  * errno and kill use TRAP with a SIGSYS handler that writes the call's name to stderr, then returns -EPERM or _exit(159).
  * Where the kernel has no Landlock the rest is applied and sandbox_landlock_abi() says 0.
  */
@@ -79,9 +88,11 @@ struct sandbox_probe_target {
 };
 
 /*
- * Try what must fail (exec, ptrace, /etc/shadow, AF_INET, another daemon's directory, the engine socket, io_uring,
- * bpf, keyctl, userns) and what must work, and print one line each: "ROLE TRIAL refused|allowed".  Each trial runs in its
- * own process, forked before the policy; apply puts the policy in force there.  Returns 0, or 1 if a trial could not be run.
+ * Try what must fail (exec, fork, code (executable memory), ptrace, shadow, inet, other-dir, engine, io_uring, bpf, keyctl,
+ * userns) unless the role declares it, and what must work (unix where it is declared, own-dir), and print one line each:
+ * "ROLE TRIAL refused|allowed", or "absent" where there is nothing to try it on; trials whose target is NULL are left out.
+ * Each trial runs in its own process, forked before the policy; apply puts the policy in force there.
+ * Returns 0, or 1 if a trial could not be run or did not end as the role declares; that is said on stderr too.
  */
 int sandbox_probe(const struct sandbox_role *role, const struct sandbox_probe_target *target,
     enum err_code (*apply)(void *ctx, struct err *err), void *ctx);

@@ -1,0 +1,67 @@
+#include "platform/sandbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "platform/sandbox_impl.h"
+
+static const char *const mode_names[] = {
+	[SANDBOX_OFF] = "off",
+	[SANDBOX_LOG] = "log",
+	[SANDBOX_ERRNO] = "errno",
+	[SANDBOX_KILL] = "kill",
+};
+
+int
+sandbox_mode_of(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(mode_names); i++)
+		if (strcmp(mode_names[i], name) == 0)
+			return (int)i;
+	return -1;
+}
+
+enum err_code
+sandbox_paths_add(struct sandbox_paths *paths, const char *path, unsigned access, struct err *err)
+{
+	if (paths->n == SANDBOX_PATHS_MAX)
+		return err_set(
+		    err, ERR_INTERNAL, "a role has more than %d paths", SANDBOX_PATHS_MAX);
+	if (str_copy(&paths->at[paths->n].path, path, err))
+		return err->code;
+	paths->at[paths->n++].access = access;
+	return ERR_OK;
+}
+
+void
+sandbox_paths_done(struct sandbox_paths *paths)
+{
+	for (size_t i = 0; i < paths->n; i++)
+		free(paths->at[i].path);
+	*paths = (struct sandbox_paths){ 0 };
+}
+
+bool
+sandbox_has_family(const struct sandbox_role *role, int family)
+{
+	for (const int *f = role->families; f && *f != AF_UNSPEC; f++)
+		if (*f == family)
+			return true;
+	return false;
+}
+
+enum err_code
+sandbox_apply(const struct sandbox_role *role, const struct sandbox_paths *paths,
+    enum sandbox_mode mode, struct err *err)
+{
+	if (mode == SANDBOX_OFF)
+		return ERR_OK;
+	/* log changes nothing that a role does, and Landlock cannot merely watch */
+	if (paths && mode != SANDBOX_LOG && landlock_apply(role, paths, err))
+		return err_wrap(err, "could not confine %s to its files", role->name);
+	if (filter_apply(role, mode, err))
+		return err_wrap(err, "could not confine %s to its system calls", role->name);
+	return ERR_OK;
+}
