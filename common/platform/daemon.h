@@ -10,11 +10,13 @@
  * The skeleton that every daemon runs in.  main.c declares a struct daemon_spec and calls daemon_main; the order is the same
  * everywhere (architecture.md 4):
  *
- *   arguments, environment, log -> load (configuration) -> open (what needs privilege: sockets, TCTI, spawner)
- *   -> become the service user -> prepare (state, warm-up: tzset, random, one signature)
+ *   arguments, environment, log -> load (configuration) -> open (what needs privilege: sockets, TCTI)
+ *   -> become the service user -> prepare (the spawner first: spawn.h; state; warm-up: one signature, one getaddrinfo)
  *   -> no_new_privs, no capabilities, non-dumpable, Landlock, seccomp -> serve (threads start here) -> READY=1
  *   -> signals until SIGTERM or SIGINT -> STOPPING=1 -> stop (5 s of grace) -> done -> exit 0
  *
+ * daemon_main itself sets umask 077, forbids core files, ignores SIGPIPE, calls listen_init, tzset, and libcrypto for a first
+ * random number.  The main thread runs reload, stop and done; it may block.  SIGTERM or SIGINT during stop ends the process at once.
  * SIGHUP runs reload.  A step that fails ends the process with its text and causes on stderr and status 1,
  * or spec->config_exit when load failed.
  */
@@ -25,6 +27,7 @@ struct daemon_role {
 	const struct sandbox_role *sandbox;
 	enum err_code (*open)(struct daemon *d, struct err *err);
 	enum err_code (*prepare)(struct daemon *d, struct err *err);
+	/* After load alone (--sandbox-probe).  NULL: no Landlock, for the spawner's row, which has sandbox and name only. */
 	enum err_code (*paths)(struct daemon *d, struct sandbox_paths *paths, struct err *err);
 	enum err_code (*serve)(struct daemon *d, struct err *err);
 	enum err_code (*reload)(
@@ -60,6 +63,7 @@ struct daemon {
 	void *service;		   /* the daemon's own state, made by load */
 	const char *engine_socket; /* set by load where there is one, for the probe */
 	const char *state_dir;	   /* set by load: this daemon's own directory, for the probe */
+	int ending;		   /* daemon_end or a signal came */
 	int exit_status; /* what daemon_main returns after an orderly end; set before daemon_end */
 };
 

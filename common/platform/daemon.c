@@ -1,0 +1,470 @@
+#include "platform/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/listen.h"
+#include "platform/notify.h"
+#include "platform/peer.h"
+#include "platform/pool.h"
+
+#define GRACE_MS   5000 /* decisions.md, Stop */
+#define ARENAS_MAX 4	/* of malloc: bounds memory, and spares it a look at the processors later */
+
+#define EXIT_USAGE 2
+
+/* The one mutable global of a process, and only because leak checkers look at globals. */
+static struct daemon the_daemon;
+
+struct args {
+	const char *config_file, *config_dir, *user, *role;
+	int sandbox; /* enum sandbox_mode; -1: not said */
+	bool check, probe, done;
+};
+
+int
+daemon_instrumented(void)
+{
+#ifdef EDGEKEEP_INSTRUMENTED
+	return 1;
+#else
+	const char *said =
+	    getenv("EDGEKEEP_INSTRUMENTED"); /* valgrind cannot be asked without its headers */
+
+	return said && strcmp(said, "1") == 0;
+#endif
+}
+
+/* --- arguments -------------------------------------------------------------------------------------------------------- */
+
+static void
+usage(const struct daemon_spec *spec, FILE *out)
+{
+	fprintf(out,
+	    "usage: %s [--config FILE] [--config-dir DIR] [--user NAME|UID:GID[,GID...]]\n"
+	    "       [--sandbox off|log|errno|kill] [--check | --sandbox-probe | --version | "
+	    "--help]\n",
+	    spec->name);
+}
+
+static void
+help(const struct daemon_spec *spec)
+{
+	printf("%s - %s\n\n", spec->name, spec->summary);
+	usage(spec, stdout);
+	printf(
+	    "\n"
+	    "  --config FILE     configuration; %s (or $%s)\n"
+	    "  --config-dir DIR  *.toml in it are merged in; %s (or $%s)\n"
+	    "  --user USER       become this user when started as root; %s\n"
+	    "  --sandbox MODE    what an undeclared system call meets: nothing (off), the "
+	    "kernel's\n"
+	    "                    log (log), EPERM (errno), the end of the process (kill, default)\n"
+	    "  --check           say what is wrong with the configuration; exit status 0 or 1\n"
+	    "  --sandbox-probe   try what the sandbox must refuse; exit status 0 or 1\n"
+	    "  --version         name and version\n"
+	    "  --help            this text\n\n"
+	    "$AZIOT_LOG is off, error, warn, info (default), debug or trace.\n"
+	    "SIGTERM ends it in good order, SIGHUP reads the configuration again.\n",
+	    spec->config_file, spec->config_file_env, spec->config_dir, spec->config_dir_env,
+	    spec->user);
+}
+
+static int
+parse_args(const struct daemon_spec *spec, int argc, char **argv, struct args *args)
+{
+	enum {
+		CONFIG = 1,
+		CONFIG_DIR,
+		USER,
+		SANDBOX,
+		PROBE,
+		CHECK,
+		ROLE,
+		VERSION = 'V',
+		HELP = 'h'
+	};
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, CONFIG },
+		{ "config-dir", required_argument, NULL, CONFIG_DIR },
+		{ "user", required_argument, NULL, USER },
+		{ "sandbox", required_argument, NULL, SANDBOX },
+		{ "sandbox-probe", no_argument, NULL, PROBE },
+		{ "check", no_argument, NULL, CHECK },
+		{ "role", required_argument, NULL, ROLE }, /* said by the spawner only */
+		{ "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, HELP },
+		{ 0 },
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "Vh", options, NULL)) != -1) {
+		switch (option) {
+		case CONFIG:
+			args->config_file = optarg;
+			break;
+		case CONFIG_DIR:
+			args->config_dir = optarg;
+			break;
+		case USER:
+			args->user = optarg;
+			break;
+		case SANDBOX:
+			args->sandbox = sandbox_mode_of(optarg);
+			if (args->sandbox >= 0)
+				break;
+			fprintf(stderr, "%s: --sandbox is off, log, errno or kill\n", spec->name);
+			usage(spec, stderr);
+			return EXIT_USAGE;
+		case PROBE:
+			args->probe = true;
+			break;
+		case CHECK:
+			args->check = true;
+			break;
+		case ROLE:
+			args->role = optarg;
+			break;
+		case VERSION:
+			/* by the name it was called: aziot-edged is asked for "aziot-edged X" (edged-cli.md) */
+			printf("%s %s\n", program_invocation_short_name, daemon_version);
+			args->done = true;
+			return 0;
+		case HELP:
+			help(spec);
+			args->done = true;
+			return 0;
+		default:
+			usage(spec, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "%s: %s: not an option\n", spec->name, argv[optind]);
+		usage(spec, stderr);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+static const char *
+first_of(const char *said, const char *variable, const char *fallback)
+{
+	const char *value = said ? said : getenv(variable);
+
+	return value && *value ? value : fallback;
+}
+
+static const struct daemon_role *
+find_role(const struct daemon_spec *spec, const char *name)
+{
+	for (const struct daemon_role *role = spec->roles; role->sandbox; role++)
+		if (name ? role->name && strcmp(role->name, name) == 0 : !role->name)
+			return role->serve ? role : NULL;
+	return NULL;
+}
+
+/* --- steps ------------------------------------------------------------------------------------------------------------ */
+
+/* The text and each cause as a record of its own. */
+static void
+log_err(const struct err *err)
+{
+	const char *line = err->text;
+
+	while (*line) {
+		size_t len = strcspn(line, "\n");
+
+		log_error("%.*s", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+}
+
+static enum err_code
+find_user(struct daemon *d, const char *said, struct err *err)
+{
+	int n;
+
+	d->switch_user = geteuid() == 0;
+	if (d->switch_user)
+		return privs_lookup(said ? said : d->spec->user, &d->user, err);
+	d->user.uid = geteuid();
+	d->user.gid = getegid();
+	n = getgroups(PRIVS_GROUPS_MAX, d->user.groups);
+	d->user.n_groups = n < 0 ? 0 : (size_t)n;
+	if (said) {
+		struct privs_user other;
+
+		if (privs_lookup(said, &other, err))
+			return err->code;
+		if (other.uid != d->user.uid)
+			return err_set(err, ERR_DENIED, "only root can start it as user %s", said);
+	}
+	return ERR_OK;
+}
+
+/* What the process is like from its first instruction, whatever started it. */
+static void
+settle(const struct daemon_spec *spec)
+{
+	static const struct rlimit no_core = { 0, 0 };
+	int null;
+
+	/* a closed descriptor 0, 1 or 2 would be the next file that is opened */
+	do
+		null = open("/dev/null", O_RDWR);
+	while (null >= 0 && null <= STDERR_FILENO);
+	if (null > STDERR_FILENO)
+		close(null);
+	umask(077);
+	setrlimit(RLIMIT_CORE, &no_core);
+	mallopt(M_ARENA_MAX, ARENAS_MAX);
+	log_init(getenv("AZIOT_LOG"), spec->name);
+}
+
+/* Signals for the main thread to wait for; blocked before any thread exists, so that all inherit that. */
+static void
+block_signals(sigset_t *ret)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	sigemptyset(ret);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	sigaddset(ret, SIGUSR1); /* daemon_end */
+	sigprocmask(SIG_BLOCK, ret, NULL);
+}
+
+/* What opens files at its first use. */
+static void
+warm_up(void)
+{
+	unsigned char random;
+
+	tzset();
+	OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG | OPENSSL_INIT_ADD_ALL_CIPHERS |
+				OPENSSL_INIT_ADD_ALL_DIGESTS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS,
+	    NULL);
+	RAND_bytes(&random, sizeof(random));
+	sandbox_landlock_abi();
+	peer_has_pidfd();
+}
+
+static enum err_code
+confine(struct daemon *d, const struct daemon_role *role, struct err *err)
+{
+	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
+
+	if (role->paths && role->paths(d, &paths, err))
+		return err->code;
+	if (privs_lock(daemon_instrumented(), err))
+		return err->code;
+	return sandbox_apply(role->sandbox, role->paths ? &paths : NULL, d->sandbox, err);
+}
+
+static enum err_code
+start(struct daemon *d, struct err *err)
+{
+	const struct daemon_role *role = d->role;
+
+	if (listen_init(err))
+		return err->code;
+	notify_open();
+	if (d->switch_user)
+		listen_set_owner(d->user.uid, d->user.gid);
+	if (role->open && role->open(d, err))
+		return err->code;
+	if (d->switch_user && privs_become(&d->user, err))
+		return err->code;
+	warm_up();
+	if ((role->prepare && role->prepare(d, err)) || confine(d, role, err))
+		return err->code;
+	return role->serve(d, err);
+}
+
+static void
+reload(struct daemon *d)
+{
+	struct err err = { 0 };
+
+	if (!d->role->reload) {
+		log_info("SIGHUP: there is nothing to read again");
+		return;
+	}
+	notify_reloading();
+	if (d->role->reload(d, &err)) {
+		err_wrap(
+		    &err, "could not read the configuration again; the old one stays in force");
+		log_err(&err);
+	} else {
+		log_info("configuration read again");
+	}
+	notify_ready();
+}
+
+static void
+wait_for_end(struct daemon *d, const sigset_t *signals)
+{
+	for (;;) {
+		switch (sigwaitinfo(signals, NULL)) {
+		case SIGHUP:
+			reload(d);
+			break;
+		case SIGUSR1:
+			if (__atomic_load_n(&d->ending, __ATOMIC_ACQUIRE))
+				return;
+			break;
+		case SIGTERM:
+		case SIGINT:
+			__atomic_store_n(&d->ending, 1, __ATOMIC_RELEASE);
+			return;
+		}
+	}
+}
+
+void
+daemon_end(struct daemon *d, int exit_status)
+{
+	if (__atomic_exchange_n(&d->ending, 1, __ATOMIC_ACQ_REL))
+		return; /* the first one decides, and a second signal would cut the stop short */
+	__atomic_store_n(&d->exit_status, exit_status, __ATOMIC_RELEASE);
+	syscall(SYS_tgkill, getpid(), getpid(), SIGUSR1);
+}
+
+static int
+serve(struct daemon *d, const sigset_t *signals)
+{
+	sigset_t impatient;
+	struct err err = { 0 };
+
+	if (start(d, &err)) {
+		log_err(&err);
+		return 1;
+	}
+	log_info("ready; sandbox %s, Landlock ABI %d, peers by pidfd: %s",
+	    d->sandbox == SANDBOX_OFF ? "off" : "on", sandbox_landlock_abi(),
+	    peer_has_pidfd() ? "yes" : "no");
+	notify_status("ready");
+	notify_ready();
+	wait_for_end(d, signals);
+	notify_stopping();
+	log_info("stopping");
+	/* a second SIGTERM or SIGINT does what it does to any process */
+	sigemptyset(&impatient);
+	sigaddset(&impatient, SIGTERM);
+	sigaddset(&impatient, SIGINT);
+	pthread_sigmask(SIG_UNBLOCK, &impatient, NULL);
+	if (d->role->stop)
+		d->role->stop(d, GRACE_MS);
+	if (d->role->done)
+		d->role->done(d);
+	return __atomic_load_n(&d->exit_status, __ATOMIC_ACQUIRE);
+}
+
+/* --- the other two things it can do ----------------------------------------------------------------------------------- */
+
+struct probed {
+	struct daemon *daemon;
+	const struct daemon_role *role;
+};
+
+static enum err_code
+apply_probed(void *ctx, struct err *err)
+{
+	const struct probed *probed = ctx;
+	struct daemon *d = probed->daemon;
+
+	if (d->switch_user && privs_become(&d->user, err))
+		return err->code;
+	return confine(d, probed->role, err);
+}
+
+static int
+probe(struct daemon *d)
+{
+	const struct daemon_role *own = d->spec->roles;
+	int bad = 0;
+
+	for (const struct daemon_role *role = own; role->sandbox; role++) {
+		struct sandbox_probe_target target = { d->spec->other_dir, d->engine_socket,
+			role == own ? d->state_dir : NULL };
+
+		bad |= sandbox_probe(
+		    role->sandbox, &target, apply_probed, &(struct probed){ d, role });
+	}
+	return bad;
+}
+
+static int
+load(struct daemon *d, const struct args *args)
+{
+	struct err err = { 0 };
+
+	if (d->spec->load(d, &err) == ERR_OK) {
+		if (args->check)
+			printf("%s: the configuration is good\n", d->spec->name);
+		return 0;
+	}
+	if (args->check) {
+		fprintf(stderr, "%s: %s\n", d->spec->name, err.text);
+		return 1;
+	}
+	log_err(&err);
+	return d->spec->config_exit;
+}
+
+int
+daemon_main(const struct daemon_spec *spec, int argc, char **argv)
+{
+	struct daemon *d = &the_daemon;
+	struct args args = { .sandbox = -1 };
+	struct err err = { 0 };
+	sigset_t signals;
+	int status;
+
+	settle(spec);
+	status = parse_args(spec, argc, argv, &args);
+	if (status || args.done)
+		return status;
+	*d = (struct daemon){ .spec = spec, .argv = argv, .role = find_role(spec, args.role) };
+	if (!d->role) {
+		fprintf(stderr, "%s: no role %s\n", spec->name, args.role);
+		return EXIT_USAGE;
+	}
+	d->config_file = first_of(args.config_file, spec->config_file_env, spec->config_file);
+	d->config_dir = first_of(args.config_dir, spec->config_dir_env, spec->config_dir);
+	d->sandbox = args.sandbox >= 0	     ? (enum sandbox_mode)args.sandbox
+		     : daemon_instrumented() ? SANDBOX_OFF
+					     : SANDBOX_KILL;
+	pool_set_may_block(true);
+	if (args.check)
+		return load(d, &args);
+	log_info("%s %s", spec->name, daemon_version);
+	if (find_user(d, args.user, &err)) {
+		log_err(&err);
+		return 1;
+	}
+	block_signals(&signals);
+	status = load(d, &args);
+	if (status)
+		return status;
+	return args.probe ? probe(d) : serve(d, &signals);
+}
