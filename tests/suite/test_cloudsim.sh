@@ -222,7 +222,7 @@ hub_rows() { # hub_rows DEVICE KEY
 	local E="$D/\$m1/messages/events?api-version=2020-03-13"
 	as "$(token "$H/modules/\$m1" "$MKEY" 300)"
 	judge "hub: module's token" 204 accepted POST "$E" -d hello
-	is "hub: logged with its module" "$(tail -1 "$LOG" | jq -rc '[.step, .module, .key]')" '["send","$m1","primary"]'
+	is "hub: logged with its module" "$(tail -1 "$LOG" | jq -rc '[.step, .module, .key]')" '["event","$m1","primary"]'
 	as "$(token "$H/modules/%24m1" "$MKEY2" 300)"
 	judge "hub: module's secondary key" 204 accepted POST "$E" -d hello
 	as "$(token "$H/modules/\$m1/messages" "$MKEY" 300)"
@@ -341,7 +341,7 @@ sim_start misnamed --scope $SCOPE --name other.example --enroll "Dev-1=$KEY"
 call GET "/sim/state"
 is "certificate for another name" "$CURL" 60
 stop misnamed
-sim_start edge --edge --errors edgehub --enroll "Dev-1=$KEY" --device "e1=$KEY"
+sim_start edge --name hub.demo --name localhost --edge --errors edgehub --enroll "Dev-1=$KEY" --device "e1=$KEY"
 openssl s_client -connect "127.0.0.1:$PORT" -tls1_1 -cipher ALL:@SECLEVEL=0 </dev/null >/dev/null 2>&1
 ok "TLS 1.1 is refused" $(($? == 0))
 curl -s -o /dev/null "https://localhost:$PORT/sim/state"

@@ -425,7 +425,7 @@ hub_put(struct sim *s, struct exchange *x)
 
 /* A module's own token, by the keys that were registered for it. */
 void
-hub_send(struct sim *s, struct exchange *x)
+hub_event(struct sim *s, struct exchange *x)
 {
 	json_t *modules = json_object_get(json_object_get(s->devices, x->device), "modules");
 	json_t *module = json_object_get(modules, x->module);
@@ -445,7 +445,7 @@ hub_send(struct sim *s, struct exchange *x)
 }
 
 void
-hub_send_device(struct sim *s, struct exchange *x)
+hub_event_device(struct sim *s, struct exchange *x)
 {
 	json_t *device = json_object_get(s->devices, x->device);
 	json_t *keys = json_object_get(device, "keys");

@@ -8,6 +8,7 @@
 #include "tests/peer/cloudsim/http.h"
 
 #define SPECS_MAX 256
+#define NAMES	  "localhost,127.0.0.1,dps.demo,hub.demo"
 
 /* What the command line says about devices, applied once the hub's name is known. */
 struct spec {
@@ -16,7 +17,8 @@ struct spec {
 };
 
 struct options {
-	const char *listen, *dir, *names, *hub, *scope, *log, *state;
+	const char *listen, *dir, *hub, *scope, *log, *state;
+	char *names; /* owned; NULL: NAMES */
 	struct spec specs[SPECS_MAX];
 	size_t n_specs;
 };
@@ -63,7 +65,7 @@ static const char help[] =
     "taken effect\n"
     "  assigning failed disabled     what a poll says\n"
     "  truncated not-json oversized empty   what an answer looks like\n"
-    "  steps: register poll lookup list get create update delete send; none: any\n"
+    "  steps: register poll lookup list get create update delete event; none: any\n"
     "  strikes at the Nth such request (1) and so many TIMES (1; 0 for ever).  "
     "`drop:step=update,after`, `429:times=0,retry-after=5`\n"
     "\n"
@@ -145,6 +147,18 @@ take_spec(struct options *o, char kind, const char *value, struct err *err)
 	return ERR_OK;
 }
 
+/* Names add up. */
+static enum err_code
+take_name(struct options *o, const char *value, struct err *err)
+{
+	AUTO(str_freep) char *before = o->names;
+
+	o->names = NULL;
+	if (!before)
+		return str_copy(&o->names, value, err);
+	return str_format(&o->names, err, "%s,%s", before, value);
+}
+
 static enum err_code
 take_number(struct sim *s, int option, const char *value, struct err *err)
 {
@@ -179,8 +193,7 @@ take_option(struct sim *s, struct options *o, int option, const char *value, str
 		o->dir = value;
 		return ERR_OK;
 	case 'n':
-		o->names = value;
-		return ERR_OK;
+		return take_name(o, value, err);
 	case 'H':
 		o->hub = value;
 		return ERR_OK;
@@ -276,7 +289,8 @@ start(struct sim *s, struct options *o, struct http **ret, unsigned *ret_port, c
 {
 	enum err_code code;
 
-	if (tls_prepare(o->dir, o->names, chain, key, err) || str_copy(&s->scope, o->scope, err) ||
+	if (tls_prepare(o->dir, o->names ? o->names : NAMES, chain, key, err) ||
+	    str_copy(&s->scope, o->scope, err) ||
 	    (o->state && str_copy(&s->state_path, o->state, err)) || sim_load(s, err))
 		return err->code;
 	s->log = o->log && strcmp(o->log, "-") != 0 ? fopen(o->log, "ae") : stdout;
@@ -356,7 +370,6 @@ main(int argc, char **argv)
 	struct options o = {
 		.listen = "127.0.0.1:8443",
 		.dir = "./cloudsim",
-		.names = "localhost,127.0.0.1,dps.demo,hub.demo",
 		.scope = "0ne00000000",
 	};
 	struct sim s;
@@ -367,5 +380,6 @@ main(int argc, char **argv)
 	if (status < 0)
 		status = run(&s, &o);
 	sim_done(&s);
+	str_freep(&o.names);
 	return status;
 }

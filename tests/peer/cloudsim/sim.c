@@ -18,7 +18,7 @@ const char *const step_names[] = {
 	[STEP_CREATE] = "create",
 	[STEP_UPDATE] = "update",
 	[STEP_DELETE] = "delete",
-	[STEP_SEND] = "send",
+	[STEP_EVENT] = "event",
 	[STEP_OTHER] = "other",
 	[STEPS] = NULL,
 };
@@ -37,9 +37,9 @@ static const struct route {
 	{ "GET", { "devices", "*", "modules", "*" }, STEP_GET, hub_get, 2, 4 },
 	{ "PUT", { "devices", "*", "modules", "*" }, STEP_CREATE, hub_put, 2, 4 },
 	{ "DELETE", { "devices", "*", "modules", "*" }, STEP_DELETE, hub_delete, 2, 4 },
-	{ "POST", { "devices", "*", "modules", "*", "messages", "events" }, STEP_SEND, hub_send, 2,
-	    4 },
-	{ "POST", { "devices", "*", "messages", "events" }, STEP_SEND, hub_send_device, 2, 0 },
+	{ "POST", { "devices", "*", "modules", "*", "messages", "events" }, STEP_EVENT, hub_event,
+	    2, 4 },
+	{ "POST", { "devices", "*", "messages", "events" }, STEP_EVENT, hub_event_device, 2, 0 },
 };
 
 /* For whoever runs the simulator: reached from this machine only, no faults strike here. */

@@ -23,7 +23,7 @@ enum step {
 	STEP_CREATE,
 	STEP_UPDATE,
 	STEP_DELETE,
-	STEP_SEND,
+	STEP_EVENT,
 	STEP_OTHER,
 	STEPS
 };
@@ -160,7 +160,7 @@ void exchange_done(struct exchange *x);
 
 typedef void sim_handler(struct sim *s, struct exchange *x);
 sim_handler dps_register, dps_poll, dps_lookup;
-sim_handler hub_list, hub_get, hub_put, hub_delete, hub_send, hub_send_device;
+sim_handler hub_list, hub_get, hub_put, hub_delete, hub_event, hub_event_device;
 sim_handler control_faults, control_state;
 
 /* Answer with an error in the shape of the service that the request was for. */
