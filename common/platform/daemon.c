@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/listen.h"
@@ -444,7 +445,10 @@ daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	status = parse_args(spec, argc, argv, &args);
 	if (status || args.done)
 		return status;
-	*d = (struct daemon){ .spec = spec, .argv = argv, .role = find_role(spec, args.role) };
+	*d = (struct daemon){ .spec = spec,
+		.argv = argv,
+		.role = find_role(spec, args.role),
+		.started = clock_unix() };
 	if (!d->role) {
 		fprintf(stderr, "%s: no role %s\n", spec->name, args.role);
 		return EXIT_USAGE;

@@ -1,6 +1,7 @@
 #ifndef PLATFORM_DAEMON_H
 #define PLATFORM_DAEMON_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 #include "platform/privs.h"
@@ -60,6 +61,7 @@ struct daemon {
 	struct privs_user user;
 	int switch_user; /* started as root: user is to be taken */
 	char *const *argv;
+	int64_t started;	   /* Unix seconds */
 	void *service;		   /* the daemon's own state, made by load */
 	const char *engine_socket; /* set by load where there is one, for the probe */
 	const char *state_dir;	   /* set by load: this daemon's own directory, for the probe */

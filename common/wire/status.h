@@ -2,6 +2,7 @@
 #define WIRE_STATUS_H
 
 #include "data/fields.h"
+#include "platform/daemon.h"
 
 /*
  * What a daemon says of itself: GET /status, an addition of ours to every daemon's routes (docs/compat.md), open to whoever may open
@@ -43,6 +44,15 @@ FIELDS_DECLARE(status_device);
 FIELDS_DECLARE(status_module);
 FIELDS_DECLARE(status_resp);
 
+/* Fill what is the same for all: daemon, version, started, sandbox; ok and detail as given (detail is copied). */
+enum err_code status_begin(struct status_resp *s, const struct daemon *d, bool ok,
+    const char *detail, struct err *err) MUST_CHECK;
+/* Append a certificate that ends at not_after (Unix seconds); the strings are copied. */
+enum err_code status_add_certificate(struct status_resp *s, const char *id, const char *subject,
+    int64_t not_after, struct err *err) MUST_CHECK;
+/* Append a module; both strings are copied. */
+enum err_code status_add_module(
+    struct status_resp *s, const char *name, const char *state, struct err *err) MUST_CHECK;
 /* Append to facts; both strings are copied. */
 enum err_code status_fact(
     struct status_resp *s, const char *name, const char *value, struct err *err) MUST_CHECK;
