@@ -32,6 +32,7 @@ suite_begin "edgekeep demo${DEMO_BREAK:+, broken on purpose: $DEMO_BREAK}"
 device_layout
 device_engine
 device_tpm
+# shellcheck disable=SC2119 # its arguments are options of the cloud
 device_cloud || die "the simulated cloud did not start"
 step "simulated cloud (DPS and IoT Hub) on https://dps.demo:$PORT and https://hub.demo:$PORT"
 device_config
