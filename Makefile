@@ -118,6 +118,11 @@ $(BUILD)/tests/common/%: $(BUILD)/tests/common/%.o $(SUPPORT) $(BUILD)/libapart.
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $< $(SUPPORT) $(BUILD)/libapart.a $(BUILD)/libcommon.a $(check_libs)
 
+# the provider is tested over a keyd of memory, which the linker meets before the real calls in the archive
+$(BUILD)/tests/common/provider/%: $(BUILD)/tests/common/provider/%.o $(BUILD)/tests/fake/keyd.o $(SUPPORT) $(BUILD)/libapart.a $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(check_libs)
+
 $(BUILD)/tests/peer/cloudsim/%: $(BUILD)/tests/peer/cloudsim/%.o $(SUPPORT) $(BUILD)/libcloudsim.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(check_libs)

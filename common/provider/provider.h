@@ -29,7 +29,7 @@ enum err_code provider_key_by_id(const char *key_id, EVP_PKEY **ret, struct err 
 enum err_code provider_key_by_handle(
     const char *handle, EVP_PKEY **ret, struct err *err) MUST_CHECK;
 
-/* Why the last operation of this thread failed at keyd; err untouched when it did not. libcrypto's own errors carry no text of ours. */
+/* Why the last operation of this thread failed at keyd, told once; ERR_OK and err untouched when it did not. libcrypto's own errors carry no text of ours. */
 enum err_code provider_last_error(struct err *err);
 
 #endif

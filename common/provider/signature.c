@@ -1,0 +1,460 @@
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
+#include <openssl/rsa.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/digest.h"
+#include "provider/parts.h"
+
+/*
+ * ECDSA, RSASSA-PKCS1-v1_5 and RSASSA-PSS.  Hashing and verification happen here and with the public half, the private-key
+ * operation in keyd.
+ */
+
+#define MD_NAME_MAX 64
+#define ECDSA_HASH_MAX \
+	32 /* of P-256: keyd's clients cut the hash to the order's size (contracts/keyd.md 4.8) */
+
+struct signing {
+	struct provider_key *key;
+	EVP_MD *md;	  /* NULL: what is to be signed is not said to be a hash */
+	EVP_MD *mgf1;	  /* NULL: as md */
+	EVP_MD_CTX *hash; /* of DigestSign and DigestVerify */
+	int padding;	  /* RSA_PKCS1_PADDING or RSA_PKCS1_PSS_PADDING */
+	int salt_len;	  /* bytes, or RSA_PSS_SALTLEN_* */
+};
+
+/* --- life */
+
+static void *
+signing_new(void *provider, const char *properties)
+{
+	struct signing *s = calloc(1, sizeof(*s));
+
+	(void)provider, (void)properties;
+	if (s) {
+		s->padding = RSA_PKCS1_PADDING;
+		s->salt_len = RSA_PSS_SALTLEN_AUTO;
+	}
+	return s;
+}
+
+static void
+signing_free(void *ctx)
+{
+	struct signing *s = ctx;
+
+	if (!s)
+		return;
+	provider_key_unref(s->key);
+	EVP_MD_free(s->md);
+	EVP_MD_free(s->mgf1);
+	EVP_MD_CTX_free(s->hash);
+	free(s);
+}
+
+/* libcrypto copies the context at every DigestSignFinal. */
+static void *
+signing_dup(void *ctx)
+{
+	const struct signing *from = ctx;
+	struct signing *s = signing_new(NULL, NULL);
+
+	if (!s)
+		return NULL;
+	s->padding = from->padding;
+	s->salt_len = from->salt_len;
+	if (from->key)
+		s->key = provider_key_ref(from->key);
+	if (from->md && EVP_MD_up_ref(from->md) == 1)
+		s->md = from->md;
+	if (from->mgf1 && EVP_MD_up_ref(from->mgf1) == 1)
+		s->mgf1 = from->mgf1;
+	if (from->hash) {
+		s->hash = EVP_MD_CTX_new();
+		if (!s->hash || EVP_MD_CTX_copy_ex(s->hash, from->hash) != 1) {
+			signing_free(s);
+			return NULL;
+		}
+	}
+	return s;
+}
+
+/* --- parameters */
+
+static int
+replace_md(EVP_MD **md, const char *name)
+{
+	EVP_MD *fetched = EVP_MD_fetch(NULL, name, PROVIDER_PEER);
+
+	if (!fetched)
+		return 0;
+	EVP_MD_free(*md);
+	*md = fetched;
+	return 1;
+}
+
+static int
+set_md(EVP_MD **md, const OSSL_PARAM *p)
+{
+	char buf[MD_NAME_MAX], *name = buf;
+
+	return !p ||
+	       (OSSL_PARAM_get_utf8_string(p, &name, sizeof(buf)) == 1 && replace_md(md, name));
+}
+
+/* An integer from TLS and from programs, a word from the command line. */
+static int
+set_padding(struct signing *s, const OSSL_PARAM *p)
+{
+	int padding = 0;
+
+	if (!p)
+		return 1;
+	if (p->data_type == OSSL_PARAM_UTF8_STRING && p->data) {
+		if (strcmp(p->data, OSSL_PKEY_RSA_PAD_MODE_PKCSV15) == 0)
+			padding = RSA_PKCS1_PADDING;
+		else if (strcmp(p->data, OSSL_PKEY_RSA_PAD_MODE_PSS) == 0)
+			padding = RSA_PKCS1_PSS_PADDING;
+	} else if (OSSL_PARAM_get_int(p, &padding) != 1) {
+		return 0;
+	}
+	if (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_PSS_PADDING)
+		return 0;
+	s->padding = padding;
+	return 1;
+}
+
+static int
+set_salt_len(struct signing *s, const OSSL_PARAM *p)
+{
+	static const struct {
+		const char *word;
+		int value;
+	} words[] = {
+		{ OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST, RSA_PSS_SALTLEN_DIGEST },
+		{ OSSL_PKEY_RSA_PSS_SALT_LEN_MAX, RSA_PSS_SALTLEN_MAX },
+		{ OSSL_PKEY_RSA_PSS_SALT_LEN_AUTO, RSA_PSS_SALTLEN_AUTO },
+	};
+	char *end;
+	long n;
+	int len;
+
+	if (!p)
+		return 1;
+	if (p->data_type != OSSL_PARAM_UTF8_STRING) {
+		if (OSSL_PARAM_get_int(p, &len) != 1 || len < RSA_PSS_SALTLEN_MAX)
+			return 0;
+		s->salt_len = len;
+		return 1;
+	}
+	for (size_t i = 0; p->data && i < ARRAY_LEN(words); i++) {
+		if (strcmp(p->data, words[i].word) == 0) {
+			s->salt_len = words[i].value;
+			return 1;
+		}
+	}
+	n = p->data ? strtol(p->data, &end, 10) : -1;
+	if (n < 0 || n > 4096 || *end)
+		return 0;
+	s->salt_len = (int)n;
+	return 1;
+}
+
+static int
+signing_set_params(void *ctx, const OSSL_PARAM params[])
+{
+	struct signing *s = ctx;
+
+	if (!params)
+		return 1;
+	return set_md(&s->md, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST)) &&
+	       set_md(
+		   &s->mgf1, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST)) &&
+	       set_padding(s, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE)) &&
+	       set_salt_len(s, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PSS_SALTLEN));
+}
+
+static const OSSL_PARAM *
+settable_ec(void *ctx, void *provider)
+{
+	static const OSSL_PARAM settable[] = {
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PROPERTIES, NULL, 0),
+		OSSL_PARAM_END,
+	};
+
+	(void)ctx, (void)provider;
+	return settable;
+}
+
+static const OSSL_PARAM *
+settable_rsa(void *ctx, void *provider)
+{
+	static const OSSL_PARAM settable[] = {
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PROPERTIES, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_MGF1_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_MGF1_PROPERTIES, NULL, 0),
+		OSSL_PARAM_END,
+	};
+
+	(void)ctx, (void)provider;
+	return settable;
+}
+
+static size_t
+key_bits(const struct signing *s)
+{
+	return (size_t)EVP_PKEY_get_bits(s->key->public_half);
+}
+
+/* Salt in bytes; -1 when none fits. */
+static int
+salt_bytes(const struct signing *s)
+{
+	int most = padding_pss_salt_max(s->md, key_bits(s));
+
+	switch (s->salt_len) {
+	case RSA_PSS_SALTLEN_DIGEST:
+		return EVP_MD_get_size(s->md);
+	case RSA_PSS_SALTLEN_AUTO:
+	case RSA_PSS_SALTLEN_MAX:
+		return most;
+	default:
+		return s->salt_len;
+	}
+}
+
+/* What certificates and requests name as their signature algorithm. */
+static int
+get_algorithm_id(const struct signing *s, OSSL_PARAM *p)
+{
+	AUTO(bytes_done) struct bytes der = { 0 };
+	struct err err = { 0 };
+
+	if (!p)
+		return 1;
+	if (!s->key || !s->md)
+		return 0;
+	if (!s->key->ec && s->padding == RSA_PKCS1_PSS_PADDING) {
+		if (algorithm_id_pss(s->md, s->mgf1 ? s->mgf1 : s->md, salt_bytes(s), &der, &err))
+			return 0;
+	} else if (algorithm_id_plain(s->key->ec, s->md, &der, &err)) {
+		return 0;
+	}
+	return OSSL_PARAM_set_octet_string(p, der.data, der.len);
+}
+
+static int
+signing_get_params(void *ctx, OSSL_PARAM params[])
+{
+	const struct signing *s = ctx;
+	OSSL_PARAM *digest = OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_DIGEST);
+
+	if (digest && OSSL_PARAM_set_utf8_string(digest, s->md ? EVP_MD_get0_name(s->md) : "") != 1)
+		return 0;
+	return get_algorithm_id(s, OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_ALGORITHM_ID));
+}
+
+static const OSSL_PARAM *
+signing_gettable(void *ctx, void *provider)
+{
+	static const OSSL_PARAM gettable[] = {
+		OSSL_PARAM_octet_string(OSSL_SIGNATURE_PARAM_ALGORITHM_ID, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
+		OSSL_PARAM_END,
+	};
+
+	(void)ctx, (void)provider;
+	return gettable;
+}
+
+/* --- sign */
+
+static int
+signing_init(void *ctx, void *key, const OSSL_PARAM params[])
+{
+	struct signing *s = ctx;
+
+	if (key) {
+		provider_key_unref(s->key);
+		s->key = provider_key_ref(key);
+	}
+	return s->key && signing_set_params(s, params);
+}
+
+static enum err_code
+sign_ec(
+    const struct signing *s, const uint8_t *hash, size_t len, struct bytes *ret, struct err *err)
+{
+	struct bytes cut = { (uint8_t *)(uintptr_t)hash,
+		len < ECDSA_HASH_MAX ? len : ECDSA_HASH_MAX };
+
+	return keyd_client_sign(s->key->client, s->key->handle, KEYD_ECDSA, &cut, ret, err);
+}
+
+static enum err_code
+sign_rsa(
+    const struct signing *s, const uint8_t *hash, size_t len, struct bytes *ret, struct err *err)
+{
+	AUTO(bytes_done) struct bytes padded = { 0 };
+	enum keyd_cipher cipher = KEYD_RSA_PKCS1;
+	int salt;
+
+	if (s->md && len != (size_t)EVP_MD_get_size(s->md))
+		return err_set(err, ERR_INVALID, "hash is of a wrong length");
+	if (s->padding == RSA_PKCS1_PSS_PADDING) {
+		if (!s->md)
+			return err_set(err, ERR_INVALID, "PSS needs a digest");
+		cipher = KEYD_RSA_NO_PADDING;
+		salt = salt_bytes(s);
+		if (salt < 0)
+			return err_set(err, ERR_INVALID, "salt does not fit the key");
+		if (padding_pss(s->md, s->mgf1 ? s->mgf1 : s->md, (size_t)salt, key_bits(s), hash,
+			len, &padded, err))
+			return err->code;
+	} else if (s->md ? padding_digest_info(s->md, hash, len, &padded, err)
+			 : bytes_copy(&padded, hash, len, err)) {
+		return err->code;
+	}
+	return keyd_client_encrypt(
+	    s->key->client, s->key->handle, cipher, NULL, NULL, &padded, ret, err);
+}
+
+static int
+signing_sign(void *ctx, unsigned char *out, size_t *out_len, size_t size, const unsigned char *hash,
+    size_t hash_len)
+{
+	const struct signing *s = ctx;
+	AUTO(bytes_done) struct bytes signature = { 0 };
+	struct err err = { 0 };
+
+	if (!out) { /* libcrypto asks for the size before each signature */
+		*out_len = (size_t)EVP_PKEY_get_size(s->key->public_half);
+		return 1;
+	}
+	provider_forget_error();
+	if (s->key->ec ? sign_ec(s, hash, hash_len, &signature, &err)
+		       : sign_rsa(s, hash, hash_len, &signature, &err))
+		return provider_failed(&err);
+	if (signature.len > size) {
+		err_set(&err, ERR_PROTOCOL, "keyd's signature is longer than the key's can be");
+		return provider_failed(&err);
+	}
+	memcpy(out, signature.data, signature.len);
+	*out_len = signature.len;
+	return 1;
+}
+
+/* --- verify, by the public half */
+
+static void
+ctxp(EVP_PKEY_CTX **ctx)
+{
+	EVP_PKEY_CTX_free(*ctx);
+}
+
+static int
+verify_setup(const struct signing *s, EVP_PKEY_CTX *peer)
+{
+	if (s->md && EVP_PKEY_CTX_set_signature_md(peer, s->md) != 1)
+		return 0;
+	if (s->key->ec)
+		return 1;
+	if (EVP_PKEY_CTX_set_rsa_padding(peer, s->padding) != 1)
+		return 0;
+	if (s->padding != RSA_PKCS1_PSS_PADDING)
+		return 1;
+	return EVP_PKEY_CTX_set_rsa_pss_saltlen(peer, s->salt_len) == 1 &&
+	       (!s->mgf1 || EVP_PKEY_CTX_set_rsa_mgf1_md(peer, s->mgf1) == 1);
+}
+
+static int
+signing_verify(void *ctx, const unsigned char *signature, size_t signature_len,
+    const unsigned char *hash, size_t hash_len)
+{
+	const struct signing *s = ctx;
+	AUTO(ctxp)
+	EVP_PKEY_CTX *peer = EVP_PKEY_CTX_new_from_pkey(NULL, s->key->public_half, PROVIDER_PEER);
+
+	if (!peer || EVP_PKEY_verify_init(peer) != 1 || !verify_setup(s, peer))
+		return 0;
+	return EVP_PKEY_verify(peer, signature, signature_len, hash, hash_len) == 1;
+}
+
+/* --- DigestSign, DigestVerify: the same over a hash made here */
+
+static int
+digest_init(void *ctx, const char *name, void *key, const OSSL_PARAM params[])
+{
+	struct signing *s = ctx;
+
+	if (!signing_init(s, key, NULL) || !replace_md(&s->md, name && *name ? name : "SHA256"))
+		return 0;
+	if (!s->hash)
+		s->hash = EVP_MD_CTX_new();
+	return s->hash && EVP_DigestInit_ex2(s->hash, s->md, NULL) == 1 &&
+	       signing_set_params(s, params);
+}
+
+static int
+digest_update(void *ctx, const unsigned char *data, size_t len)
+{
+	struct signing *s = ctx;
+
+	return s->hash && EVP_DigestUpdate(s->hash, data, len) == 1;
+}
+
+static int
+digest_sign_final(void *ctx, unsigned char *out, size_t *out_len, size_t size)
+{
+	struct signing *s = ctx;
+	uint8_t hash[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+
+	if (out && (!s->hash || EVP_DigestFinal_ex(s->hash, hash, &len) != 1))
+		return 0;
+	return signing_sign(s, out, out_len, size, hash, len);
+}
+
+static int
+digest_verify_final(void *ctx, const unsigned char *signature, size_t signature_len)
+{
+	struct signing *s = ctx;
+	uint8_t hash[EVP_MAX_MD_SIZE];
+	unsigned int len;
+
+	if (!s->hash || EVP_DigestFinal_ex(s->hash, hash, &len) != 1)
+		return 0;
+	return signing_verify(s, signature, signature_len, hash, len);
+}
+
+#define SIGNATURE(name, kind)                                                              \
+	const OSSL_DISPATCH name[] = {                                                     \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_NEWCTX, signing_new),                      \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_FREECTX, signing_free),                    \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DUPCTX, signing_dup),                      \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_SIGN_INIT, signing_init),                  \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_SIGN, signing_sign),                       \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_VERIFY_INIT, signing_init),                \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_VERIFY, signing_verify),                   \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_INIT, digest_init),            \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_UPDATE, digest_update),        \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_SIGN_FINAL, digest_sign_final),     \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_INIT, digest_init),          \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_UPDATE, digest_update),      \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_FINAL, digest_verify_final), \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signing_get_params),       \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signing_gettable),    \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, signing_set_params),       \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, settable_##kind),     \
+		{ 0, NULL },                                                               \
+	}
+
+SIGNATURE(provider_signature_ec, ec);
+SIGNATURE(provider_signature_rsa, rsa);
