@@ -37,18 +37,21 @@ utf8_len(const unsigned char *p, size_t left)
 	return len;
 }
 
+size_t
+uri_utf8_prefix(struct text in)
+{
+	const unsigned char *p = (const unsigned char *)in.data;
+	size_t i = 0, len;
+
+	while (i < in.len && (len = utf8_len(p + i, in.len - i)) > 0)
+		i += len;
+	return i;
+}
+
 bool
 uri_utf8_valid(struct text in)
 {
-	const unsigned char *p = (const unsigned char *)in.data;
-	size_t len;
-
-	for (size_t i = 0; i < in.len; i += len) {
-		len = p[i] ? utf8_len(p + i, in.len - i) : 0;
-		if (len == 0)
-			return false;
-	}
-	return true;
+	return uri_utf8_prefix(in) == in.len && (in.len == 0 || !memchr(in.data, '\0', in.len));
 }
 
 /* --- percent-encoding */
