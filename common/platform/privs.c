@@ -130,7 +130,7 @@ drop_bounding(struct err *err)
 static enum err_code
 verify(const struct privs_user *user, struct err *err)
 {
-	struct __user_cap_data_struct caps[2];
+	struct __user_cap_data_struct caps[2] = { 0 };
 	uid_t ruid, euid, suid;
 	gid_t rgid, egid, sgid;
 
