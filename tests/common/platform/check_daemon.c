@@ -210,6 +210,7 @@ furnish(struct run *run, const char *config)
 	support_write(support_path("config"), config);
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", support_path("notify"));
 	unlink(addr.sun_path);
+	unlink(run->socket);
 	run->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(bind(run->notify, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(chmod(addr.sun_path, 0666), 0);
