@@ -227,6 +227,15 @@ read_raw(struct reader *r, const struct field *row, void *at, const json_t *in)
 	return json_write(in, at, r->err);
 }
 
+static bool
+is_named(const struct fields *table, const char *key)
+{
+	for (size_t i = 0; i < table->n_rows; i++)
+		if (table->rows[i].name && strcmp(table->rows[i].name, key) == 0)
+			return true;
+	return false;
+}
+
 /* Does the table name every member? */
 static enum err_code
 check_closed(struct reader *r, const struct fields *table, const json_t *in)
@@ -236,11 +245,7 @@ check_closed(struct reader *r, const struct fields *table, const json_t *in)
 
 	json_object_foreach((json_t *)in, key, value)
 	{
-		size_t i = 0;
-
-		while (i < table->n_rows && strcmp(table->rows[i].name, key) != 0)
-			i++;
-		if (i == table->n_rows) {
+		if (!is_named(table, key)) {
 			err_set(r->err, ERR_SYNTAX, "there is no such parameter");
 			under_name(r, key);
 			return r->err->code;
@@ -352,15 +357,6 @@ read_table(struct reader *r, const struct field *row, void *at, const json_t *in
 		}
 	}
 	return ERR_OK;
-}
-
-static bool
-is_named(const struct fields *table, const char *key)
-{
-	for (size_t i = 0; i < table->n_rows; i++)
-		if (table->rows[i].name && strcmp(table->rows[i].name, key) == 0)
-			return true;
-	return false;
 }
 
 /* The members of this very object that no row names. */

@@ -46,7 +46,7 @@ enum field_kind {
 	FIELD_LIST,   /* FIELDS_LIST(struct x)      array of objects */
 	FIELD_STRS,   /* FIELDS_LIST(char *)        array of strings */
 	FIELD_TABLE, /* FIELDS_LIST(struct x)      object whose member names go to x's KEY row; values are objects.
-						    With FIELD_VALUE in x the value itself goes to that row's kind With name NULL the
+						    With VALUE in x the value itself goes to that row's kind.  With name NULL: the
 						    members of this object that no other row of its table names */
 	FIELD_KEY, /* char *                     only in a FIELD_TABLE element: its member name */
 	FIELD_SELECT, /* -                          a nested object (name NULL: the same object) read by the table that an ENUM
