@@ -1,0 +1,419 @@
+#include <dirent.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "crypto/digest.h"
+#include "keyd/backend.h"
+#include "keyd/mech.h"
+#include "keyd/pair.h"
+#include "platform/pool.h"
+
+/*
+ * Keys as files, with upstream's names and formats, so that an existing device's keys are found (contracts/keyd.md 6):
+ * `<homedir>/keys/<A>-<H>.key`, or where a preloaded id says; PEM for a key pair, raw bytes for a key.  Written whole and
+ * durably or not at all, readable by nobody else (index-identity.md S4, R5).
+ */
+
+#define KEY_LEN	      32 /* of a symmetric key made here */
+#define PEM_BEGIN     "-----BEGIN "
+#define TEMPORARY_LEN 7 /* ".XXXXXX" that base/file.c puts behind a name */
+
+struct file_backend {
+	char *keys_dir; /* NULL: no homedir */
+	const struct backend_config *config;
+};
+
+struct file_key {
+	struct key key;
+	const struct mech *mech;
+	struct bytes content; /* the whole file */
+	struct mech_hmac *hmac;
+	struct pair *pair; /* NULL: the content is none */
+};
+
+static struct file_key *
+file_key_of(struct key *key)
+{
+	return (struct file_key *)((char *)key - offsetof(struct file_key, key));
+}
+
+/* --- open and close */
+
+/* Remove what a crash left of a write: "<key>.key.XXXXXX". */
+static void
+sweep(const char *keys_dir)
+{
+	DIR *dir = opendir(keys_dir);
+	const struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name);
+		const char *end = entry->d_name + len;
+
+		if (len > TEMPORARY_LEN + 4 && strncmp(end - TEMPORARY_LEN - 4, ".key.", 5) == 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	closedir(dir);
+}
+
+static void
+file_close(void *ctx)
+{
+	struct file_backend *b = ctx;
+
+	if (!b)
+		return;
+	str_freep(&b->keys_dir);
+	free(b);
+}
+
+static enum err_code
+open_in(struct file_backend *b, const struct backend_config *config, struct err *err)
+{
+	b->config = config;
+	if (!config->homedir)
+		return ERR_OK;
+	if (str_format(&b->keys_dir, err, "%s/keys", config->homedir) ||
+	    file_mkdirs(b->keys_dir, 0700, err))
+		return err->code;
+	sweep(b->keys_dir);
+	return ERR_OK;
+}
+
+static enum err_code
+file_open(const struct backend_config *config, void **ret_ctx, struct err *err)
+{
+	struct file_backend *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return err_nomem(err);
+	if (open_in(b, config, err)) {
+		file_close(b);
+		return err->code;
+	}
+	*ret_ctx = b;
+	return ERR_OK;
+}
+
+/* --- where a key lives */
+
+static const char *
+preloaded_path(const struct file_backend *b, const char *id)
+{
+	for (size_t i = 0; i < b->config->n_preloaded; i++)
+		if (strcmp(b->config->preloaded[i].id, id) == 0)
+			return b->config->preloaded[i].path;
+	return NULL;
+}
+
+static bool
+file_holds(void *ctx, const char *id)
+{
+	const struct file_backend *b = ctx;
+
+	return b->keys_dir || preloaded_path(b, id);
+}
+
+static enum err_code
+path_of(const struct file_backend *b, const char *id, char **ret, struct err *err)
+{
+	const char *preloaded = preloaded_path(b, id);
+	AUTO(str_freep) char *name = NULL;
+
+	if (preloaded)
+		return str_copy(ret, preloaded, err);
+	if (!b->keys_dir)
+		return err_set(err, ERR_NOT_FOUND, "there is no homedir");
+	if (digest_file_name(id, ".key", &name, err))
+		return err->code;
+	return str_format(ret, err, "%s/%s", b->keys_dir, name);
+}
+
+static enum err_code
+may_block(struct err *err)
+{
+	if (pool_may_block())
+		return ERR_OK;
+	return err_set(err, ERR_WOULD_BLOCK, "a key file is to be read or written");
+}
+
+/* --- reading */
+
+static void
+file_key_free(struct key *key)
+{
+	struct file_key *f = file_key_of(key);
+
+	bytes_done(&f->content);
+	mech_hmac_free(f->hmac);
+	pair_free(f->pair);
+	str_freep(&f->key.id);
+	free(f);
+}
+
+/* A damaged file is an error of ours and stays as it is: it may be all that is left of a device's identity. */
+static enum err_code
+read_content(const char *path, struct bytes *ret, struct err *err)
+{
+	AUTO(bytes_done) struct bytes content = { 0 };
+
+	if (file_read(path, BACKEND_KEY_MAX, &content, err)) {
+		if (err->code == ERR_INVALID)
+			err->code = ERR_INTERNAL;
+		return err->code;
+	}
+	if (content.len == 0)
+		return err_set(err, ERR_INTERNAL, "key file %s is empty", path);
+	*ret = bytes_take(&content);
+	return ERR_OK;
+}
+
+/* Any bytes are a key; what is no key pair is found out by who asks for one. */
+static enum err_code
+parse_content(struct file_key *f, struct err *err)
+{
+	if (mech_hmac_new(f->mech, &f->content, &f->hmac, err))
+		return err->code;
+	if (memmem(f->content.data, f->content.len, PEM_BEGIN, strlen(PEM_BEGIN)) &&
+	    pair_read(&f->content, &f->pair, err) == ERR_NOMEM)
+		return err->code;
+	err_clear(err);
+	return ERR_OK;
+}
+
+static enum err_code
+file_find(void *ctx, const char *id, struct key **ret, struct err *err)
+{
+	const struct file_backend *b = ctx;
+	AUTO(str_freep) char *path = NULL;
+	struct file_key *f;
+
+	if (may_block(err) || path_of(b, id, &path, err))
+		return err->code;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return err_nomem(err);
+	f->key.backend = &file_backend;
+	f->mech = b->config->mech;
+	atomic_init(&f->key.refs, 1);
+	if (str_copy(&f->key.id, id, err) || read_content(path, &f->content, err) ||
+	    parse_content(f, err)) {
+		file_key_free(&f->key);
+		return err->code;
+	}
+	*ret = &f->key;
+	return ERR_OK;
+}
+
+static enum err_code
+file_exists(void *ctx, const char *id, bool *ret, struct err *err)
+{
+	AUTO(str_freep) char *path = NULL;
+	struct stat st;
+
+	if (may_block(err) || path_of(ctx, id, &path, err))
+		return err->code;
+	*ret = lstat(path, &st) == 0;
+	return ERR_OK;
+}
+
+/* --- writing */
+
+/* Somebody else may have made it meanwhile; theirs then is the key. */
+static enum err_code
+store_new(
+    const struct file_backend *b, const char *id, const struct bytes *content, struct err *err)
+{
+	AUTO(str_freep) char *path = NULL;
+
+	if (path_of(b, id, &path, err))
+		return err->code;
+	if (file_create(path, 0600, content->data, content->len, err) && err->code != ERR_CONFLICT)
+		return err->code;
+	err_clear(err);
+	return ERR_OK;
+}
+
+static enum err_code
+file_create_key(void *ctx, const char *id, unsigned usage, struct err *err)
+{
+	AUTO(bytes_done) struct bytes content = { 0 };
+
+	(void)usage; /* a file can do everything (contract 4.1) */
+	if (may_block(err) || bytes_alloc(&content, KEY_LEN, err) ||
+	    digest_random(content.data, content.len, err))
+		return err->code;
+	return store_new(ctx, id, &content, err);
+}
+
+static enum err_code
+file_create_pair(void *ctx, const char *id, enum key_algorithm algorithm, struct err *err)
+{
+	AUTO(bytes_done) struct bytes pem = { 0 };
+
+	if (may_block(err) || pair_generate(algorithm, &pem, err))
+		return err->code;
+	return store_new(ctx, id, &pem, err);
+}
+
+static enum err_code
+file_import_key(
+    void *ctx, const char *id, unsigned usage, const struct bytes *value, struct err *err)
+{
+	AUTO(str_freep) char *path = NULL;
+
+	(void)usage;
+	if (may_block(err) || path_of(ctx, id, &path, err))
+		return err->code;
+	return file_write(path, 0600, value->data, value->len, err);
+}
+
+static bool
+same_directory(const char *a, const char *b)
+{
+	size_t len = (size_t)(strrchr(a, '/') - a);
+
+	return len == (size_t)(strrchr(b, '/') - b) && strncmp(a, b, len) == 0;
+}
+
+static enum err_code
+file_move(void *ctx, const char *from, const char *to, struct err *err)
+{
+	AUTO(str_freep) char *source = NULL;
+	AUTO(str_freep) char *target = NULL;
+	AUTO(bytes_done) struct bytes content = { 0 };
+
+	if (may_block(err) || path_of(ctx, from, &source, err) || path_of(ctx, to, &target, err))
+		return err->code;
+	if (same_directory(source, target))
+		return file_rename(source, target, err);
+	/* a preloaded id may lie on another file system: copy, and let go of the source last */
+	if (read_content(source, &content, err) ||
+	    file_write(target, 0600, content.data, content.len, err))
+		return err->code;
+	return file_remove(source, err);
+}
+
+static enum err_code
+file_remove_key(void *ctx, const char *id, struct err *err)
+{
+	AUTO(str_freep) char *path = NULL;
+
+	if (may_block(err) || path_of(ctx, id, &path, err))
+		return err->code;
+	return file_remove(path, err);
+}
+
+/* --- use */
+
+static enum err_code
+pair_of(struct key *key, struct pair **ret, struct err *err)
+{
+	struct file_key *f = file_key_of(key);
+
+	if (!f->pair)
+		return err_set(err, ERR_INTERNAL,
+		    "key file of %s is malformed: it holds no key pair", key->id);
+	*ret = f->pair;
+	return ERR_OK;
+}
+
+/* A pair for a private operation; slow ones only where waiting is allowed. */
+static enum err_code
+pair_to_work(struct key *key, struct pair **ret, struct err *err)
+{
+	if (pair_of(key, ret, err))
+		return err->code;
+	if (pair_is_slow(*ret) && !pool_may_block())
+		return err_set(err, ERR_WOULD_BLOCK, "the key is slow");
+	return ERR_OK;
+}
+
+static enum err_code
+file_check(struct key *key, enum key_kind kind, struct err *err)
+{
+	struct pair *pair = NULL;
+
+	return kind == KEY_PAIR ? pair_of(key, &pair, err) : ERR_OK;
+}
+
+static enum err_code
+file_parameter(struct key *key, enum key_parameter which, struct bytes *ret, struct err *err)
+{
+	struct pair *pair = NULL;
+
+	if (pair_of(key, &pair, err))
+		return err->code;
+	return pair_parameter(pair, which, ret, err);
+}
+
+static enum err_code
+file_sign(struct key *key, enum keyd_mech mech, const struct bytes *data, struct bytes *ret,
+    struct err *err)
+{
+	struct pair *pair = NULL;
+
+	if (mech == KEYD_HMAC_SHA256)
+		return mech_hmac_sign(file_key_of(key)->hmac, data, ret, err);
+	if (pair_to_work(key, &pair, err))
+		return err->code;
+	return pair_ecdsa(pair, data, ret, err);
+}
+
+static enum err_code
+file_encrypt(struct key *key, const struct key_cipher *how, const struct bytes *plaintext,
+    struct bytes *ret, struct err *err)
+{
+	struct file_key *f = file_key_of(key);
+	struct pair *pair = NULL;
+
+	if (how->cipher == KEYD_AEAD)
+		return mech_aead_seal(f->mech, &f->content, how->iv, how->aad, plaintext, ret, err);
+	if (pair_to_work(key, &pair, err))
+		return err->code;
+	return pair_rsa(pair, how->cipher == KEYD_RSA_PKCS1, plaintext, ret, err);
+}
+
+static enum err_code
+file_decrypt(struct key *key, const struct key_cipher *how, const struct bytes *ciphertext,
+    struct bytes *ret, struct err *err)
+{
+	struct file_key *f = file_key_of(key);
+
+	if (how->cipher != KEYD_AEAD)
+		return err_set(err, ERR_INVALID, "there is no decryption with a key pair");
+	return mech_aead_open(f->mech, &f->content, how->iv, how->aad, ciphertext, ret, err);
+}
+
+static enum err_code
+file_derive(struct key *key, const struct bytes *data, struct bytes *ret, struct err *err)
+{
+	return mech_hmac_sign(file_key_of(key)->hmac, data, ret, err);
+}
+
+const struct backend file_backend = {
+	.name = "file",
+	.open = file_open,
+	.close = file_close,
+	.holds = file_holds,
+	.exists = file_exists,
+	.find = file_find,
+	.key_free = file_key_free,
+	.create_key = file_create_key,
+	.create_pair = file_create_pair,
+	.import_key = file_import_key,
+	.move = file_move,
+	.remove = file_remove_key,
+	.check = file_check,
+	.parameter = file_parameter,
+	.sign = file_sign,
+	.encrypt = file_encrypt,
+	.decrypt = file_decrypt,
+	.derive = file_derive,
+};
