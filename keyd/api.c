@@ -1,0 +1,38 @@
+#include "keyd/api.h"
+
+static const char *const versions[] = { "2020-09-01", "2021-05-01", NULL };
+
+#define V1 "2020-09-01" /* the contract's first; its code never asks for a later one */
+
+/*
+ * The whole surface of keyd (contracts/keyd.md 4), on one page.  TRY: answered in the polling thread while the key is at hand,
+ * in the pool when a file has to be opened or the key is a slow one.
+ */
+/* clang-format off */
+static const struct route routes[] = {
+	/* method   path                  since who              where   handler */
+	{ "POST",   "/key",               V1, AUTHZ_PRINCIPAL, TRY,    keyd_create_key },
+	{ "GET",    "/key/{id}",          V1, AUTHZ_PRINCIPAL, TRY,    keyd_load_key },
+	{ "POST",   "/key/{id}",          V1, ANYONE,          INLINE, keyd_move_key },
+	{ "DELETE", "/key",               V1, AUTHZ_BOTH,      WORKER, keyd_delete_key },
+	{ "POST",   "/keypair",           V1, AUTHZ_PRINCIPAL, TRY,    keyd_create_key_pair },
+	{ "GET",    "/keypair/{id}",      V1, AUTHZ_PRINCIPAL, TRY,    keyd_load_key_pair },
+	{ "POST",   "/keypair/{id}",      V1, AUTHZ_PRINCIPAL, WORKER, keyd_move_key_pair },
+	{ "DELETE", "/keypair",           V1, AUTHZ_BOTH,      WORKER, keyd_delete_key_pair },
+	{ "POST",   "/parameters/{name}", V1, AUTHZ_HANDLE,    TRY,    keyd_parameter },
+	{ "POST",   "/derivedkey",        V1, AUTHZ_HANDLE,    TRY,    keyd_derive },
+	{ "POST",   "/derivedkey/export", V1, AUTHZ_HANDLE,    TRY,    keyd_export_derived },
+	{ "POST",   "/sign",              V1, AUTHZ_HANDLE,    TRY,    keyd_sign },
+	{ "POST",   "/encrypt",           V1, AUTHZ_HANDLE,    TRY,    keyd_encrypt },
+	{ "POST",   "/decrypt",           V1, AUTHZ_HANDLE,    TRY,    keyd_decrypt },
+	{ "GET",    "/status",            V1, ANYONE,          WORKER, keyd_status },
+};
+/* clang-format on */
+
+const struct route_table keyd_routes = {
+	.daemon = "keyd",
+	.versions = versions,
+	.routes = routes,
+	.n_routes = ARRAY_LEN(routes),
+	.status = route_status_identity,
+};

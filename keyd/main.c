@@ -1,0 +1,35 @@
+#include "keyd/service.h"
+
+static const struct daemon_role roles[] = {
+	{
+	    .sandbox = &keyd_sandbox,
+	    .open = keyd_open,
+	    .prepare = keyd_prepare,
+	    .paths = keyd_paths,
+	    .serve = keyd_serve,
+	    .reload = keyd_reload,
+	    .stop = keyd_stop,
+	    .done = keyd_done,
+	},
+	{ 0 },
+};
+
+static const struct daemon_spec spec = {
+	.name = "keyd",
+	.summary = "keeps the device's keys and works with them for others",
+	.user = "aziotks",
+	.config_file = "/etc/aziot/keyd/config.toml",
+	.config_dir = "/etc/aziot/keyd/config.d",
+	.config_file_env = "AZIOT_KEYD_CONFIG",
+	.config_dir_env = "AZIOT_KEYD_CONFIG_DIR",
+	.other_dir = "/var/lib/aziot/certd",
+	.config_exit = 1,
+	.load = keyd_load,
+	.roles = roles,
+};
+
+int
+main(int argc, char **argv)
+{
+	return daemon_main(&spec, argc, argv);
+}

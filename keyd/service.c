@@ -1,0 +1,198 @@
+#include "keyd/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "keyd/api.h"
+#include "keyd/pair.h"
+#include "platform/listen.h"
+
+#define SOCKET_URI  "unix://" KEYD_SOCKET
+#define SOCKET_UNIT "aziot-keyd.socket"
+#define SOCKET_MODE 0660
+
+static void
+keyd_free(struct keyd *keyd)
+{
+	http_server_free(keyd->http);
+	keys_close(keyd->keys);
+	policy_free(keyd->policy);
+	fd_closep(&keyd->socket);
+	free(keyd->preloaded);
+	keyd_config_done(&keyd->config);
+	free(keyd);
+}
+
+static enum err_code
+load_in(struct keyd *keyd, struct daemon *d, struct err *err)
+{
+	const struct config_source from = { d->config_file, d->config_dir };
+
+	if (keyd_config_load(&from, &keyd->config, err))
+		return err->code;
+	keyd->preloaded = calloc(keyd->config.preloaded.n + 1, sizeof(*keyd->preloaded));
+	if (!keyd->preloaded)
+		return err_nomem(err);
+	for (size_t i = 0; i < keyd->config.preloaded.n; i++)
+		keyd->preloaded[i] = (struct backend_preloaded){
+			keyd->config.preloaded.at[i].id,
+			keyd->config.preloaded.at[i].path,
+		};
+	if (policy_new(&keyd->policy, err))
+		return err->code;
+	return keyd_config_apply_policy(&keyd->config, keyd->policy, err);
+}
+
+enum err_code
+keyd_load(struct daemon *d, struct err *err)
+{
+	struct keyd *keyd = calloc(1, sizeof(*keyd));
+
+	if (!keyd)
+		return err_nomem(err);
+	keyd->daemon = d;
+	keyd->socket = -1;
+	if (load_in(keyd, d, err)) {
+		keyd_free(keyd);
+		return err->code;
+	}
+	d->service = keyd;
+	d->state_dir = keyd->config.places.homedir_path;
+	return ERR_OK;
+}
+
+enum err_code
+keyd_open(struct daemon *d, struct err *err)
+{
+	struct keyd *keyd = d->service;
+	const char *uri = keyd->config.endpoints.aziot_keyd;
+
+	return listen_open(uri ? uri : SOCKET_URI, SOCKET_UNIT, 1, SOCKET_MODE, &keyd->socket, err);
+}
+
+/* A first signature, so that libcrypto has loaded and seeded all it needs when the policy comes. */
+static enum err_code
+warm_up(struct err *err)
+{
+	AUTO(bytes_done) struct bytes digest = { 0 };
+	AUTO(bytes_done) struct bytes pem = { 0 };
+	AUTO(bytes_done) struct bytes signature = { 0 };
+	struct pair *pair;
+	enum err_code code;
+
+	if (bytes_alloc(&digest, PAIR_DIGEST_MIN, err) || pair_generate(KEY_EC_P256, &pem, err) ||
+	    pair_read(&pem, &pair, err))
+		return err->code;
+	code = pair_ecdsa(pair, &digest, &signature, err);
+	pair_free(pair);
+	return code;
+}
+
+enum err_code
+keyd_prepare(struct daemon *d, struct err *err)
+{
+	struct keyd *keyd = d->service;
+	const struct keys_config config = {
+		.homedir = keyd->config.places.homedir_path,
+		.preloaded = keyd->preloaded,
+		.n_preloaded = keyd->config.preloaded.n,
+	};
+	const struct http_server_config http = { .table = &keyd_routes, .service = keyd };
+
+	json_wipe_memory();
+	if (!config.homedir)
+		log_warn("no homedir_path: no key can be made, and handles end with this process");
+	if (warm_up(err) || keys_open(&config, keyd->policy, &keyd->keys, err))
+		return err->code;
+	return http_server_new(&http, &keyd->http, err);
+}
+
+/* Below path's directory, rather than path itself: a file that is replaced is another one to Landlock. */
+static enum err_code
+add_directory_of(const char *path, unsigned access, struct sandbox_paths *paths, struct err *err)
+{
+	AUTO(str_freep) char *dir = NULL;
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return sandbox_paths_add(paths, ".", access, err);
+	if (str_format(&dir, err, "%.*s", slash == path ? 1 : (int)(slash - path), path))
+		return err->code;
+	return sandbox_paths_add(paths, dir, access, err);
+}
+
+/* Preloaded keys are read, and written only where their directory is keyd's own. */
+static enum err_code
+add_preloaded(const char *path, struct sandbox_paths *paths, struct err *err)
+{
+	AUTO(str_freep) char *dir = NULL;
+	struct stat st;
+
+	if (str_format(&dir, err, "%.*s/", (int)(strrchr(path, '/') - path), path))
+		return err->code;
+	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && st.st_uid != 0)
+		return add_directory_of(path, SANDBOX_READ | SANDBOX_WRITE, paths, err);
+	return sandbox_paths_add(paths, path, SANDBOX_READ, err);
+}
+
+enum err_code
+keyd_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+{
+	const struct keyd *keyd = d->service;
+	const char *homedir = keyd->config.places.homedir_path;
+
+	if (homedir && sandbox_paths_add(paths, homedir, SANDBOX_READ | SANDBOX_WRITE, err))
+		return err->code;
+	for (size_t i = 0; i < keyd->config.preloaded.n; i++)
+		if (add_preloaded(keyd->preloaded[i].path, paths, err))
+			return err->code;
+	/* principals are read again on SIGHUP */
+	if (add_directory_of(d->config_file, SANDBOX_READ, paths, err))
+		return err->code;
+	return sandbox_paths_add(paths, d->config_dir, SANDBOX_READ, err);
+}
+
+enum err_code
+keyd_serve(struct daemon *d, struct err *err)
+{
+	struct keyd *keyd = d->service;
+	unsigned id;
+
+	if (http_server_listen(keyd->http, fd_take(&keyd->socket),
+		(unsigned)keyd->config.max_requests, NULL, &id, err))
+		return err->code;
+	return http_server_start(keyd->http, err);
+}
+
+/* Principals alone are re-read, as upstream does; and opened keys forgotten, so that files changed by hand count. */
+enum err_code
+keyd_reload(struct daemon *d, struct err *err)
+{
+	struct keyd *keyd = d->service;
+	const struct config_source from = { d->config_file, d->config_dir };
+	AUTO(keyd_config_done) struct keyd_config fresh = { 0 };
+
+	if (keyd_config_load(&from, &fresh, err) ||
+	    keyd_config_apply_policy(&fresh, keyd->policy, err))
+		return err->code;
+	keys_forget(keyd->keys);
+	return ERR_OK;
+}
+
+void
+keyd_stop(struct daemon *d, unsigned grace_ms)
+{
+	struct keyd *keyd = d->service;
+
+	http_server_stop(keyd->http, grace_ms);
+}
+
+void
+keyd_done(struct daemon *d)
+{
+	keyd_free(d->service);
+	d->service = NULL;
+}

@@ -1,0 +1,33 @@
+#ifndef KEYD_SERVICE_H
+#define KEYD_SERVICE_H
+
+#include "http/server.h"
+#include "keyd/config.h"
+#include "keyd/keys.h"
+#include "platform/daemon.h"
+
+/* The state of the daemon, which its routes are given. */
+struct keyd {
+	const struct daemon *daemon;
+	struct keyd_config config;
+	struct backend_preloaded *preloaded; /* as many as in config, whose strings it borrows */
+	struct policy *policy;
+	struct keys *keys;
+	struct http_server *http;
+	int socket; /* -1 once the server has it */
+};
+
+/* The steps of platform/daemon.h. */
+enum err_code keyd_load(struct daemon *d, struct err *err) MUST_CHECK;
+enum err_code keyd_open(struct daemon *d, struct err *err) MUST_CHECK;
+enum err_code keyd_prepare(struct daemon *d, struct err *err) MUST_CHECK;
+enum err_code keyd_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err) MUST_CHECK;
+enum err_code keyd_serve(struct daemon *d, struct err *err) MUST_CHECK;
+enum err_code keyd_reload(struct daemon *d, struct err *err) MUST_CHECK;
+void keyd_stop(struct daemon *d, unsigned grace_ms);
+void keyd_done(struct daemon *d);
+
+/* sandbox.c */
+extern const struct sandbox_role keyd_sandbox;
+
+#endif
