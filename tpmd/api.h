@@ -1,0 +1,12 @@
+#ifndef TPMD_API_H
+#define TPMD_API_H
+
+#include "http/route.h"
+
+/* The routes; their service is struct tpmd. */
+extern const struct route_table tpmd_routes;
+
+route_handler tpmd_get_keys, tpmd_import_auth_key, tpmd_sign_with_auth_key; /* api_tpm.c */
+route_handler tpmd_status;						    /* api_status.c */
+
+#endif

@@ -1,0 +1,306 @@
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "tpmd/blob.h"
+#include "tpmd/tpm_priv.h"
+
+/* --- what goes wrong */
+
+enum err_code
+tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err)
+{
+	bool unreachable = (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER;
+
+	/*
+	 * After a failed transmission an ESYS context refuses everything with BAD_SEQUENCE (tpm2.md 4).  A missing handle means that
+	 * the TPM has been reset or exchanged behind our back.
+	 */
+	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || tpm_is_missing(rc))
+		t->broken = true;
+	return err_set(
+	    err, unreachable ? ERR_UNREACHABLE : ERR_CRYPTO, "%s: TPM error 0x%x", what, rc);
+}
+
+bool
+tpm_is_missing(TSS2_RC rc)
+{
+	/* a format-one code: the handle's number is beside the point */
+	return !(rc & TSS2_RC_LAYER_MASK) && (rc & (TPM2_RC_FMT1 | 0x3f)) == TPM2_RC_HANDLE;
+}
+
+void
+tpm_flush(struct tpm *t, ESYS_TR *object)
+{
+	/* a broken connection cannot carry it; the next one sweeps */
+	if (*object != ESYS_TR_NONE && !t->broken)
+		(void)Esys_FlushContext(t->esys, *object);
+	*object = ESYS_TR_NONE;
+}
+
+void
+tpm_freep(void *pointer)
+{
+	void **p = pointer;
+
+	Esys_Free(*p);
+	*p = NULL;
+}
+
+/* --- the connection */
+
+static void
+disconnect(struct tpm *t)
+{
+	Esys_Finalize(&t->esys);
+	tcti_disconnect(&t->connection);
+	t->broken = false;
+}
+
+/*
+ * Flush what a broken connection or an earlier process left loaded.  There is room for three objects and three sessions, and where no
+ * resource manager stands between, nobody else cleans up.
+ */
+static void
+sweep(struct tpm *t)
+{
+	static const TPM2_HANDLE kinds[] = { TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST };
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		AUTO(tpm_freep) TPMS_CAPABILITY_DATA *found = NULL;
+		const TPML_HANDLE *handles;
+
+		if (Esys_GetCapability(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+			TPM2_CAP_HANDLES, kinds[k], TPM2_MAX_CAP_HANDLES, NULL, &found))
+			return;
+		handles = &found->data.handles;
+		for (UINT32 i = 0; i < handles->count; i++) {
+			ESYS_TR object = ESYS_TR_NONE;
+
+			if (Esys_TR_FromTPMPublic(t->esys, handles->handle[i], ESYS_TR_NONE,
+				ESYS_TR_NONE, ESYS_TR_NONE, &object) == TSS2_RC_SUCCESS)
+				(void)Esys_FlushContext(t->esys, object);
+		}
+	}
+}
+
+static enum err_code
+connect_tpm(struct tpm *t, struct err *err)
+{
+	TSS2_RC rc;
+
+	if (tcti_connect(t->tcti, &t->connection, err))
+		return err->code;
+	rc = Esys_Initialize(&t->esys, t->connection, NULL);
+	if (!rc)
+		rc = Esys_TR_SetAuth(t->esys, ESYS_TR_RH_ENDORSEMENT, &t->endorsement_auth);
+	if (!rc)
+		rc = Esys_TR_SetAuth(t->esys, ESYS_TR_RH_OWNER, &t->owner_auth);
+	if (rc) {
+		(void)tpm_fail(t, "could not set up the TPM's context", rc, err);
+	} else {
+		sweep(t);
+		if (!tpm_provide_keys(t, err))
+			return ERR_OK;
+	}
+	disconnect(t);
+	return err->code;
+}
+
+static enum err_code
+lock(struct tpm *t, struct err *err)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += TPM_WAIT_MS / 1000;
+	if (pthread_mutex_clocklock(&t->lock, CLOCK_MONOTONIC, &until))
+		return err_set(err, ERR_BUSY, "the TPM is busy");
+	return ERR_OK;
+}
+
+typedef enum err_code tpm_work(struct tpm *t, void *ctx, struct err *err);
+
+/* Run work with a connection, and once more with a new one where the old one turns out to be broken. */
+static enum err_code
+with_tpm(struct tpm *t, tpm_work *work, void *ctx, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	if (lock(t, err))
+		return err->code;
+	for (int attempt = 0; attempt < 2; attempt++) {
+		code = t->esys ? ERR_OK : connect_tpm(t, err);
+		if (code)
+			break;
+		code = work(t, ctx, err);
+		if (!t->broken)
+			break;
+		disconnect(t);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return code;
+}
+
+/* --- the calls */
+
+static void
+set_auth(TPM2B_AUTH *to, const char *password)
+{
+	size_t len = password ? strlen(password) : 0;
+
+	/* without the NUL that upstream sends along: a TPM drops it anyway */
+	to->size = (UINT16)(len < sizeof(to->buffer) ? len : sizeof(to->buffer));
+	if (len)
+		memcpy(to->buffer, password, to->size);
+}
+
+enum err_code
+tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
+{
+	struct tpm *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return err_nomem(err);
+	pthread_mutex_init(&t->lock, NULL);
+	t->tcti = config->tcti;
+	t->auth_handle = TPM_AUTH_KEY_BASE + config->auth_key_index;
+	set_auth(&t->endorsement_auth, config->endorsement);
+	set_auth(&t->owner_auth, config->owner);
+	if (connect_tpm(t, err)) {
+		tpm_close(t);
+		return err->code;
+	}
+	*ret = t;
+	return ERR_OK;
+}
+
+void
+tpm_close(struct tpm *t)
+{
+	if (!t)
+		return;
+	disconnect(t);
+	mem_wipe(&t->endorsement_auth, sizeof(t->endorsement_auth));
+	mem_wipe(&t->owner_auth, sizeof(t->owner_auth));
+	pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+struct keys_call {
+	struct bytes ek, srk;
+};
+
+static enum err_code
+read_public(struct tpm *t, ESYS_TR key, const char *what, struct bytes *ret, struct err *err)
+{
+	AUTO(tpm_freep) TPM2B_PUBLIC *area = NULL;
+	uint8_t out[sizeof(*area)];
+	size_t len = 0;
+	TSS2_RC rc = Esys_ReadPublic(
+	    t->esys, key, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &area, NULL, NULL);
+
+	if (!rc)
+		rc = Tss2_MU_TPM2B_PUBLIC_Marshal(area, out, sizeof(out), &len);
+	if (rc)
+		return tpm_fail(t, what, rc, err);
+	bytes_done(ret);
+	return bytes_copy(ret, out, len, err);
+}
+
+static enum err_code
+keys_work(struct tpm *t, void *ctx, struct err *err)
+{
+	struct keys_call *call = ctx;
+
+	if (read_public(t, t->ek, "could not read the endorsement key", &call->ek, err) ||
+	    read_public(t, t->srk, "could not read the storage root key", &call->srk, err))
+		return err->code;
+	return ERR_OK;
+}
+
+enum err_code
+tpm_keys(struct tpm *t, struct bytes *ret_endorsement_key, struct bytes *ret_storage_root_key,
+    struct err *err)
+{
+	struct keys_call call = { 0 };
+	enum err_code code = with_tpm(t, keys_work, &call, err);
+
+	if (!code) {
+		*ret_endorsement_key = bytes_take(&call.ek);
+		*ret_storage_root_key = bytes_take(&call.srk);
+	}
+	bytes_done(&call.ek);
+	bytes_done(&call.srk);
+	return code;
+}
+
+struct sign_call {
+	const struct bytes *data;
+	struct bytes digest;
+};
+
+static enum err_code
+sign_work(struct tpm *t, void *ctx, struct err *err)
+{
+	struct sign_call *call = ctx;
+	ESYS_TR key = ESYS_TR_NONE;
+	enum err_code code;
+
+	if (tpm_auth_key(t, &key, err))
+		return err->code;
+	code = tpm_hmac(t, key, call->data, &call->digest, err);
+	Esys_TR_Close(t->esys, &key);
+	return code;
+}
+
+enum err_code
+tpm_sign(struct tpm *t, const struct bytes *data, struct bytes *ret_digest, struct err *err)
+{
+	struct sign_call call = { .data = data };
+
+	if (with_tpm(t, sign_work, &call, err))
+		return err->code;
+	*ret_digest = bytes_take(&call.digest);
+	return ERR_OK;
+}
+
+static enum err_code
+import_work(struct tpm *t, void *ctx, struct err *err)
+{
+	return tpm_import_parsed(t, ctx, err);
+}
+
+enum err_code
+tpm_import(struct tpm *t, const struct bytes *blob, struct err *err)
+{
+	struct tpm_blob parsed;
+
+	if (tpm_blob_parse(blob, &parsed, err))
+		return err->code;
+	return with_tpm(t, import_work, &parsed, err);
+}
+
+static enum err_code
+check_work(struct tpm *t, void *ctx, struct err *err)
+{
+	AUTO(bytes_done) struct bytes ek = { 0 };
+	bool *has_auth_key = ctx;
+	ESYS_TR key = ESYS_TR_NONE;
+
+	if (read_public(t, t->ek, "could not read the endorsement key", &ek, err))
+		return err->code;
+	*has_auth_key = tpm_auth_key(t, &key, err) == ERR_OK;
+	if (*has_auth_key)
+		Esys_TR_Close(t->esys, &key);
+	else if (err->code != ERR_NOT_FOUND)
+		return err->code;
+	return ERR_OK;
+}
+
+enum err_code
+tpm_check(struct tpm *t, bool *ret_has_auth_key, struct err *err)
+{
+	return with_tpm(t, check_work, ret_has_auth_key, err);
+}
