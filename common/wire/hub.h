@@ -18,6 +18,7 @@ struct hub_module {
 	char *module_id, *managed_by, *device_id, *generation_id;
 	struct hub_authentication *authentication;
 };
+/* the answer of the list call: an array without an object around it */
 struct hub_module_list {
 	FIELDS_LIST(struct hub_module) modules;
 };
@@ -31,9 +32,5 @@ FIELDS_DECLARE(hub_authentication);
 FIELDS_DECLARE(hub_module);
 FIELDS_DECLARE(hub_module_list);
 FIELDS_DECLARE(hub_error);
-
-/* Read the answer of the list call, which is an array without an object around it.  ERR_SYNTAX as fields_read_text. */
-enum err_code hub_module_list_read_array(
-    struct hub_module_list *ret, struct text in, struct err *err) MUST_CHECK;
 
 #endif
