@@ -129,8 +129,9 @@ $(BUILD)/tests/peer/cloudsim/%: $(BUILD)/tests/peer/cloudsim/%.o $(SUPPORT) $(BU
 
 # every client stub that a daemon may call, or its fake where tests/fake has one
 fakes = $(foreach c,$(1),$(if $(wildcard tests/fake/$(c).c),$(BUILD)/tests/fake/$(c).o,$(BUILD)/common/client/$(c).o))
+faked = $(foreach o,$(1),$(if $(wildcard tests/fake/$(notdir $(o:.o=.c))),$(BUILD)/tests/fake/$(notdir $(o)),$(o)))
 define daemon_check
-$(1)_TEST_MAY := $$(call fakes,$$($(1)_CALLS)) $$(filter-out %/client/%,$$($(1)_MAY))
+$(1)_TEST_MAY := $$(call fakes,$$($(1)_CALLS)) $$(call faked,$$(filter-out %/client/%,$$($(1)_MAY)))
 $$(BUILD)/tests/$(1)/%: $$(BUILD)/tests/$(1)/%.o $$(BUILD)/lib$(1).a $$($(1)_TEST_MAY) $$(SUPPORT) $$(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
 	$$(Q)$$(LINK) -o $$@ $$^ $$(check_libs)

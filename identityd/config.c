@@ -95,37 +95,6 @@ read_idtype(struct settings_principal *p, struct err *err)
 	return ERR_OK;
 }
 
-bool
-settings_host_valid(const char *host)
-{
-	size_t len = strcspn(host, ":");
-	const char *port = host + len;
-
-	if (len == 0 || strlen(host) > 255 || host[0] == '-' || host[0] == '.')
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)host[i]) && !strchr("-._", host[i]))
-			return false;
-	if (*port == '\0')
-		return true;
-	len = strlen(++port);
-	return len >= 1 && len <= 5 && strspn(port, "0123456789") == len && atoi(port) <= 65535;
-}
-
-bool
-settings_id_valid(const char *id)
-{
-	size_t len = strlen(id);
-
-	/* "." and ".." would be taken for path segments on their way */
-	if (len == 0 || len > 128 || strcmp(id, ".") == 0 || strcmp(id, "..") == 0)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!isalnum((unsigned char)id[i]) && !strchr("-.+%_#*?!(),=@$':", id[i]))
-			return false;
-	return true;
-}
-
 static enum err_code
 check_principals(const struct settings *s, struct err *err)
 {
@@ -161,7 +130,7 @@ normalise_endpoint(char **endpoint, struct err *err)
 
 	if (uri_parse(*endpoint, &u, err))
 		return err_wrap_code(err, ERR_CONFIG, "provisioning.global_endpoint is not a URL");
-	if (strcmp(u.scheme, "https") != 0 || !u.host || !settings_host_valid(u.host))
+	if (strcmp(u.scheme, "https") != 0 || !u.host || !host_valid(u.host))
 		return err_set(err, ERR_CONFIG,
 		    "provisioning.global_endpoint must be an https URL with a host name");
 	for (char *c = u.host; *c; c++)
@@ -180,12 +149,12 @@ normalise_endpoint(char **endpoint, struct err *err)
 static enum err_code
 check_provisioning(struct settings_provisioning *p, struct err *err)
 {
-	if (p->local_gateway_hostname && !settings_host_valid(p->local_gateway_hostname))
+	if (p->local_gateway_hostname && !host_valid(p->local_gateway_hostname))
 		return err_set(
 		    err, ERR_CONFIG, "provisioning.local_gateway_hostname is not a host name");
-	if (p->iothub_hostname && !settings_host_valid(p->iothub_hostname))
+	if (p->iothub_hostname && !host_valid(p->iothub_hostname))
 		return err_set(err, ERR_CONFIG, "provisioning.iothub_hostname is not a host name");
-	if (p->device_id && !settings_id_valid(p->device_id))
+	if (p->device_id && !id_valid(p->device_id))
 		return err_set(err, ERR_CONFIG, "provisioning.device_id is not a device id");
 	return p->global_endpoint ? normalise_endpoint(&p->global_endpoint, err) : ERR_OK;
 }
@@ -227,39 +196,5 @@ settings_load(const struct config_source *from, bool warn, struct settings *ret,
 		s.cloud_retries = 1;
 	*ret = s;
 	s = (struct settings){ 0 };
-	return ERR_OK;
-}
-
-/* --- lists of names --- */
-
-void
-name_list_done(name_list *names)
-{
-	for (size_t i = 0; i < names->n; i++)
-		str_freep(&names->at[i]);
-	free(names->at);
-	*names = (name_list){ 0 };
-}
-
-bool
-name_list_has(const name_list *names, const char *name)
-{
-	for (size_t i = 0; i < names->n; i++)
-		if (strcmp(names->at[i], name) == 0)
-			return true;
-	return false;
-}
-
-enum err_code
-name_list_add(name_list *names, const char *name, struct err *err)
-{
-	char **more = reallocarray(names->at, names->n + 1, sizeof(*more));
-
-	if (!more)
-		return err_nomem(err);
-	names->at = more;
-	if (str_copy(&more[names->n], name, err))
-		return err->code;
-	names->n++;
 	return ERR_OK;
 }

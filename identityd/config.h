@@ -3,6 +3,7 @@
 
 #include "data/config.h"
 #include "data/renewal.h"
+#include "identityd/names.h"
 
 /* identityd's configuration (contracts/identityd.md 3 and 8). */
 
@@ -91,18 +92,7 @@ enum err_code settings_load(
 /* The content of `prev_state`: the settings as TOML, as upstream writes and reads them (identityd.md 7). */
 enum err_code settings_write_toml(const struct settings *s, char **ret, struct err *err) MUST_CHECK;
 
-/*
- * Names of the principals with idtype `module` in a text of that kind, whoever wrote it.  ERR_SYNTAX: unreadable.
- */
-typedef FIELDS_LIST(char *) name_list;
+/* Names of the principals with idtype `module` in a text of that kind, whoever wrote it.  ERR_SYNTAX: unreadable. */
 enum err_code settings_prev_modules(struct text toml, name_list *ret, struct err *err) MUST_CHECK;
-void name_list_done(name_list *names);
-bool name_list_has(const name_list *names, const char *name);
-enum err_code name_list_add(name_list *names, const char *name, struct err *err) MUST_CHECK;
-
-/* The host of a URL or assigned hub: letters, digits, '-', '.', '_', and an optional ":port"; at most 255 bytes. */
-bool settings_host_valid(const char *host);
-/* A device or module id that the hub's registry allows (cloud-iothub.md 1): at most 128 of its characters. */
-bool settings_id_valid(const char *id);
 
 #endif

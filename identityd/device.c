@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "identityd/config.h"
+#include "identityd/names.h"
 
 static void
 device_free(struct device *d)
@@ -21,9 +21,9 @@ device_new(const char *hub, const char *gateway, const char *id, const char *key
 {
 	struct device *d;
 
-	if (!settings_host_valid(hub) || (gateway && !settings_host_valid(gateway)))
+	if (!host_valid(hub) || (gateway && !host_valid(gateway)))
 		return err_set(err, ERR_PROTOCOL, "the hub's name is not a host name");
-	if (!settings_id_valid(id))
+	if (!id_valid(id))
 		return err_set(err, ERR_PROTOCOL, "the device id is not a device id");
 	d = calloc(1, sizeof(*d));
 	if (!d)

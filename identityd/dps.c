@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "crypto/sas.h"
 #include "data/uri.h"
-#include "identityd/config.h"
 #include "identityd/device.h"
+#include "identityd/names.h"
 #include "wire/dps.h"
 
 #define OVERALL_MS 300000
@@ -120,7 +120,7 @@ judge(const struct dps_operation *op, struct dps_assignment *ret, struct err *er
 		return ERR_PEER;
 	}
 	if (!state || !state->assigned_hub || !state->device_id ||
-	    !settings_host_valid(state->assigned_hub) || !settings_id_valid(state->device_id))
+	    !host_valid(state->assigned_hub) || !id_valid(state->device_id))
 		return err_set(err, ERR_PROTOCOL, "the assignment names no usable hub and device");
 	if (str_copy(&out.hub, state->assigned_hub, err) ||
 	    str_copy(&out.device_id, state->device_id, err))

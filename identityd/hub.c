@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "crypto/sas.h"
 #include "data/uri.h"
-#include "identityd/config.h"
+#include "identityd/names.h"
 
 #define OVERALL_MS 120000
 #define WHO	   "Hub client error"
@@ -123,7 +123,7 @@ read_module(
 		return err_wrap_code(err, ERR_PROTOCOL, "the answer cannot be understood");
 	if (strcmp(module.module_id, module_id) != 0)
 		return err_set(err, ERR_PROTOCOL, "the answer is about another module");
-	if (module.generation_id && !settings_id_valid(module.generation_id))
+	if (module.generation_id && !id_valid(module.generation_id))
 		return err_set(err, ERR_PROTOCOL, "the answer has no usable generation id");
 	*ret = module;
 	module = (struct hub_module){ 0 };

@@ -194,7 +194,7 @@ identity_of(struct modules *m, const struct device *d, const struct hub_module *
 static enum err_code
 check_id(const char *module_id, struct err *err)
 {
-	if (settings_id_valid(module_id))
+	if (id_valid(module_id))
 		return ERR_OK;
 	err_set(err, ERR_INVALID, "not a module id");
 	return err_param(err, "module_id");
