@@ -174,26 +174,32 @@ check_endpoints(const struct settings_endpoints *e, struct err *err)
 }
 
 enum err_code
+settings_check(struct settings *s, struct err *err)
+{
+	for (size_t i = 0; i < s->principals.n; i++)
+		if (read_idtype(&s->principals.at[i], err))
+			return err->code;
+	if (s->homedir[0] != '/')
+		return err_set(err, ERR_CONFIG, "homedir must be an absolute path");
+	if (check_principals(s, err) || check_provisioning(&s->provisioning, err) ||
+	    check_endpoints(&s->endpoints, err))
+		return err->code;
+	if (!s->has_max_requests)
+		s->max_requests = 10;
+	if (!s->has_cloud_timeout)
+		s->cloud_timeout_sec = TIMEOUT_MIN_S;
+	if (!s->has_cloud_retries)
+		s->cloud_retries = 1;
+	return ERR_OK;
+}
+
+enum err_code
 settings_load(const struct config_source *from, bool warn, struct settings *ret, struct err *err)
 {
 	AUTO(settings_done) struct settings s = { 0 };
 
-	if (config_read(from, settings_fields, &s, warn, err))
+	if (config_read(from, settings_fields, &s, warn, err) || settings_check(&s, err))
 		return err->code;
-	for (size_t i = 0; i < s.principals.n; i++)
-		if (read_idtype(&s.principals.at[i], err))
-			return err->code;
-	if (s.homedir[0] != '/')
-		return err_set(err, ERR_CONFIG, "homedir must be an absolute path");
-	if (check_principals(&s, err) || check_provisioning(&s.provisioning, err) ||
-	    check_endpoints(&s.endpoints, err))
-		return err->code;
-	if (!s.has_max_requests)
-		s.max_requests = 10;
-	if (!s.has_cloud_timeout)
-		s.cloud_timeout_sec = TIMEOUT_MIN_S;
-	if (!s.has_cloud_retries)
-		s.cloud_retries = 1;
 	*ret = s;
 	s = (struct settings){ 0 };
 	return ERR_OK;

@@ -89,6 +89,9 @@ FIELDS_DECLARE(settings);
 enum err_code settings_load(
     const struct config_source *from, bool warn, struct settings *ret, struct err *err) MUST_CHECK;
 
+/* The second half of that: what no table can say, and defaults.  For settings that were read from elsewhere. */
+enum err_code settings_check(struct settings *s, struct err *err) MUST_CHECK;
+
 /* The content of `prev_state`: the settings as TOML, as upstream writes and reads them (identityd.md 7). */
 enum err_code settings_write_toml(const struct settings *s, char **ret, struct err *err) MUST_CHECK;
 

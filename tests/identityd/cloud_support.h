@@ -13,7 +13,7 @@
 struct pauses {
 	unsigned at[64];
 	size_t n;
-	bool stop;
+	size_t limit; /* the pause that is the last one; 0: none is */
 };
 
 static inline bool
@@ -23,7 +23,7 @@ pauses_note(void *ctx, unsigned ms)
 
 	if (p->n < ARRAY_LEN(p->at))
 		p->at[p->n++] = ms;
-	return !p->stop;
+	return p->n != p->limit || p->limit == 0;
 }
 
 struct world {
