@@ -338,10 +338,12 @@ one_line(struct err *err)
 	return err->text;
 }
 
+/* wait_ms 0: there will be no other try */
 static void
 report(struct provision *p, enum err_code code, struct err *err, unsigned wait_ms)
 {
 	AUTO(device_unrefp) struct device *d = in_force(p);
+	const char *what = d ? "running offline" : "not provisioned";
 
 	if (code == ERR_OK) {
 		log_info("provisioned as %s on %s", d->id, d->hub);
@@ -349,9 +351,11 @@ report(struct provision *p, enum err_code code, struct err *err, unsigned wait_m
 		return;
 	}
 	one_line(err);
-	log_warn("%s: %s; next try in %u s", d ? "running offline" : "not provisioned", err->text,
-	    wait_ms / 1000);
-	notify_status("%s: %s", d ? "running offline" : "not provisioned", err->text);
+	notify_status("%s: %s", what, err->text);
+	if (wait_ms)
+		log_warn("%s: %s; next try in %u s", what, err->text, wait_ms / 1000);
+	else
+		log_warn("%s: %s", what, err->text);
 }
 
 /* Attempts that nothing but another configuration can help. */
@@ -402,7 +406,8 @@ provision_run(void *provision)
 		struct err err = { 0 };
 		enum err_code code = exclusively(p, attempt, &err);
 
-		report(p, code, &err, hopeless(code) ? 0 : wait_ms);
+		if (code != ERR_BUSY) /* stopping */
+			report(p, code, &err, hopeless(code) ? 0 : wait_ms);
 		if ((code == ERR_OK || hopeless(code)) && leave(p))
 			return;
 		if (code && cloud_pause(p->config.cloud, wait_ms, &err)) {

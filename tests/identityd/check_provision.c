@@ -118,6 +118,7 @@ START_TEST(test_first_start_hub_away)
 {
 	/* nothing to lose: the name that DPS gave is served and kept */
 	setup(BY_DPS, "");
+	w.pauses.limit = 2; /* the first one is between register and poll */
 	dps_works();
 	provision_run(provision);
 	check_device("new.demo", "dev-new");

@@ -23,7 +23,7 @@ pauses_note(void *ctx, unsigned ms)
 
 	if (p->n < ARRAY_LEN(p->at))
 		p->at[p->n++] = ms;
-	return p->n != p->limit || p->limit == 0;
+	return p->limit == 0 || p->n < p->limit;
 }
 
 struct world {
