@@ -82,7 +82,9 @@ buf_printf(struct buf *b, const char *fmt, ...)
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (to = buf_reserve(b, (size_t)n)) != NULL) {
+	if (n < 0 && !b->failed)
+		b->failed = ERR_INVALID;
+	else if (n >= 0 && (to = buf_reserve(b, (size_t)n)) != NULL) {
 		vsnprintf((char *)to, (size_t)n + 1, fmt, again);
 		buf_commit(b, (size_t)n);
 	}

@@ -34,9 +34,11 @@ clock_left_ms(uint64_t deadline_ms)
 void
 clock_rfc3339(int64_t unix_seconds, const char *suffix, char *out)
 {
-	time_t seconds = (time_t)unix_seconds;
+	/* years 0 to 9999 have four digits, and gmtime_r() cannot fail on them */
+	const int64_t first = -62167219200, last = 253402300799;
+	time_t seconds = unix_seconds < first ? first : unix_seconds > last ? last : unix_seconds;
 	char text[64];
-	struct tm tm;
+	struct tm tm = { 0 };
 
 	gmtime_r(&seconds, &tm);
 	snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d%s", tm.tm_year + 1900,

@@ -12,7 +12,10 @@ int clock_left_ms(uint64_t deadline_ms);
 
 #define CLOCK_RFC3339_LEN sizeof("2031-04-05T06:07:08+00:00")
 
-/* RFC 3339 in UTC with the given suffix, "Z" or "+00:00"; out holds CLOCK_RFC3339_LEN. */
+/*
+ * RFC 3339 in UTC with the given suffix, "Z" or "+00:00"; out holds CLOCK_RFC3339_LEN.  Times before
+ * the year 0 and after 9999 give the first and the last second that can be written.
+ */
 void clock_rfc3339(int64_t unix_seconds, const char *suffix, char *out);
 
 #endif

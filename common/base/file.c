@@ -164,6 +164,25 @@ file_remove(const char *path, struct err *err)
 	return file_sync_dir(path, err);
 }
 
+/* Make one directory with exactly this mode, whatever the umask; success when the name exists. */
+static enum err_code
+make_dir(const char *path, mode_t mode, struct err *err)
+{
+	AUTO(fd_closep) int fd = -1;
+
+	if (mkdir(path, mode & 0700)) {
+		if (errno == EEXIST)
+			return ERR_OK;
+		return err_errno(err, "could not make the directory %s", path);
+	}
+	if ((mode & 07777) == (mode & 0700))
+		return ERR_OK;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, mode))
+		return err_errno(err, "could not set the mode of %s", path);
+	return ERR_OK;
+}
+
 enum err_code
 file_mkdirs(const char *path, mode_t mode, struct err *err)
 {
@@ -178,8 +197,8 @@ file_mkdirs(const char *path, mode_t mode, struct err *err)
 		if (was != '/' && was != '\0')
 			continue;
 		*p = '\0';
-		if (mkdir(part, mode) && errno != EEXIST)
-			return err_errno(err, "could not make the directory %s", part);
+		if (make_dir(part, mode, err))
+			return err->code;
 		*p = was;
 	}
 	if (stat(path, &st))

@@ -28,7 +28,7 @@ text_equal(struct text a, const char *string)
 enum err_code
 bytes_alloc(struct bytes *ret, size_t len, struct err *err)
 {
-	uint8_t *data = calloc(1, len + 1);
+	uint8_t *data = len < SIZE_MAX ? calloc(1, len + 1) : NULL;
 
 	if (!data)
 		return err_nomem(err);

@@ -1,0 +1,66 @@
+#include "tests/support/support.h"
+
+#include <poll.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+/* date -u -d @SECONDS +%FT%TZ */
+static const struct {
+	int64_t seconds;
+	const char *text;
+} dates[] = {
+	{ 0, "1970-01-01T00:00:00Z" },
+	{ 1700000030, "2023-11-14T22:13:50Z" },
+	{ 951782399, "2000-02-28T23:59:59Z" },
+	{ 951782400, "2000-02-29T00:00:00Z" },
+	{ 4102444800, "2100-01-01T00:00:00Z" },
+	{ 253402300799, "9999-12-31T23:59:59Z" },
+	{ -1, "1969-12-31T23:59:59Z" },
+	{ -62167219200, "0000-01-01T00:00:00Z" },
+	/* beyond what four digits can say */
+	{ 253402300800, "9999-12-31T23:59:59Z" },
+	{ INT64_MAX, "9999-12-31T23:59:59Z" },
+	{ INT64_MIN, "0000-01-01T00:00:00Z" },
+};
+
+START_TEST(test_rfc3339)
+{
+	char text[CLOCK_RFC3339_LEN];
+
+	for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
+		clock_rfc3339(dates[i].seconds, "Z", text);
+		ck_assert_str_eq(text, dates[i].text);
+	}
+	clock_rfc3339(1700000030, "+00:00", text);
+	ck_assert_str_eq(text, "2023-11-14T22:13:50+00:00");
+}
+END_TEST
+
+START_TEST(test_now)
+{
+	uint64_t start = clock_mono_ms();
+	int64_t now = clock_unix();
+
+	ck_assert_int_ge(now, time(NULL) - 2);
+	ck_assert_int_le(now, time(NULL) + 1);
+	poll(NULL, 0, 20);
+	ck_assert_uint_ge(clock_mono_ms(), start + 19);
+}
+END_TEST
+
+START_TEST(test_left)
+{
+	uint64_t now = clock_mono_ms();
+
+	ck_assert_int_eq(clock_left_ms(now), 0);
+	ck_assert_int_eq(clock_left_ms(0), 0);
+	ck_assert_int_gt(clock_left_ms(now + 60000), 50000);
+	ck_assert_int_le(clock_left_ms(now + 60000), 60000);
+	/* poll() takes an int */
+	ck_assert_int_eq(clock_left_ms(UINT64_MAX), 0x7fffffff);
+}
+END_TEST
+
+TEST_MAIN("base/clock", test_rfc3339, test_now, test_left)
