@@ -54,6 +54,7 @@ static void
 disconnect(struct tpm *t)
 {
 	Esys_Finalize(&t->esys);
+	t->ek = t->srk = t->auth = ESYS_TR_NONE;
 	tcti_disconnect(&t->connection);
 	t->broken = false;
 }
@@ -164,6 +165,7 @@ tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
 	if (!t)
 		return err_nomem(err);
 	pthread_mutex_init(&t->lock, NULL);
+	t->ek = t->srk = t->auth = ESYS_TR_NONE;
 	t->tcti = config->tcti;
 	t->auth_handle = TPM_AUTH_KEY_BASE + config->auth_key_index;
 	set_auth(&t->endorsement_auth, config->endorsement);
@@ -245,14 +247,11 @@ static enum err_code
 sign_work(struct tpm *t, void *ctx, struct err *err)
 {
 	struct sign_call *call = ctx;
-	ESYS_TR key = ESYS_TR_NONE;
-	enum err_code code;
+	ESYS_TR key;
 
 	if (tpm_auth_key(t, &key, err))
 		return err->code;
-	code = tpm_hmac(t, key, call->data, &call->digest, err);
-	Esys_TR_Close(t->esys, &key);
-	return code;
+	return tpm_hmac(t, key, call->data, &call->digest, err);
 }
 
 enum err_code
@@ -287,14 +286,12 @@ check_work(struct tpm *t, void *ctx, struct err *err)
 {
 	AUTO(bytes_done) struct bytes ek = { 0 };
 	bool *has_auth_key = ctx;
-	ESYS_TR key = ESYS_TR_NONE;
+	ESYS_TR key;
 
 	if (read_public(t, t->ek, "could not read the endorsement key", &ek, err))
 		return err->code;
 	*has_auth_key = tpm_auth_key(t, &key, err) == ERR_OK;
-	if (*has_auth_key)
-		Esys_TR_Close(t->esys, &key);
-	else if (err->code != ERR_NOT_FOUND)
+	if (!*has_auth_key && err->code != ERR_NOT_FOUND)
 		return err->code;
 	return ERR_OK;
 }

@@ -71,24 +71,21 @@ load(struct tpm *t, const struct tpm_blob *blob, const TPM2B_DATA *inner, ESYS_T
 static enum err_code
 replace(struct tpm *t, ESYS_TR key, struct err *err)
 {
-	ESYS_TR old = ESYS_TR_NONE, kept = ESYS_TR_NONE;
+	ESYS_TR old, none = ESYS_TR_NONE;
 	TSS2_RC rc;
 
 	if (tpm_auth_key(t, &old, err) == ERR_OK) {
 		rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, old, ESYS_TR_PASSWORD,
-		    ESYS_TR_NONE, ESYS_TR_NONE, t->auth_handle, &kept);
+		    ESYS_TR_NONE, ESYS_TR_NONE, t->auth_handle, &none);
 		if (rc)
 			return tpm_fail(t, "could not remove the old key", rc, err);
+		t->auth = ESYS_TR_NONE; /* ESYS has forgotten it, too */
 	} else if (err->code != ERR_NOT_FOUND) {
 		return err->code;
 	}
-	kept = ESYS_TR_NONE;
 	rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, key, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-	    ESYS_TR_NONE, t->auth_handle, &kept);
-	if (rc)
-		return tpm_fail(t, "could not keep the new key", rc, err);
-	Esys_TR_Close(t->esys, &kept);
-	return ERR_OK;
+	    ESYS_TR_NONE, t->auth_handle, &t->auth);
+	return rc ? tpm_fail(t, "could not keep the new key", rc, err) : ERR_OK;
 }
 
 /* Only a key that has signed takes the old one's place. */

@@ -16,7 +16,8 @@ struct tpm {
 	TSS2_TCTI_CONTEXT *connection;
 	ESYS_CONTEXT *esys; /* NULL: not connected */
 	ESYS_TR ek, srk;
-	bool broken; /* the connection or what we know of the TPM is of no use any more */
+	ESYS_TR auth; /* ESYS_TR_NONE: not looked for yet, or not there */
+	bool broken;  /* the connection or what we know of the TPM is of no use any more */
 };
 
 /* A failed command as an error: "WHAT: TPM error 0x921".  Notes when the connection must be made anew. */
@@ -37,7 +38,7 @@ enum err_code tpm_import_parsed(
 /* tpm_sign.c, under lock: HMAC-SHA256 by that key. */
 enum err_code tpm_hmac(struct tpm *t, ESYS_TR key, const struct bytes *data,
     struct bytes *ret_digest, struct err *err) MUST_CHECK;
-/* The object at the authentication key's handle; free with Esys_TR_Close.  ERR_NOT_FOUND: none. */
+/* The object at the authentication key's handle, the context's.  ERR_NOT_FOUND: none. */
 enum err_code tpm_auth_key(struct tpm *t, ESYS_TR *ret, struct err *err) MUST_CHECK;
 
 #endif

@@ -5,11 +5,17 @@
 enum err_code
 tpm_auth_key(struct tpm *t, ESYS_TR *ret, struct err *err)
 {
-	TSS2_RC rc = Esys_TR_FromTPMPublic(
-	    t->esys, t->auth_handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ret);
+	ESYS_TR found = t->auth;
+	TSS2_RC rc = TSS2_RC_SUCCESS;
 
-	if (!rc)
+	/* looked for once: sessions are by password, so a key that others put there later serves as well */
+	if (found == ESYS_TR_NONE)
+		rc = Esys_TR_FromTPMPublic(
+		    t->esys, t->auth_handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &found);
+	if (!rc) {
+		*ret = t->auth = found;
 		return ERR_OK;
+	}
 	if (tpm_is_missing(rc))
 		return err_set(err, ERR_NOT_FOUND,
 		    "no authentication key at 0x%08x: none was imported", t->auth_handle);
