@@ -1,5 +1,6 @@
 #include "http/server_private.h"
 
+#include <ctype.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,8 +231,20 @@ to_pool(struct MHD_Connection *mhd, struct exchange *x)
 struct head {
 	const char *length, *content_type;
 	unsigned n_headers, n_chunked;
-	bool expects, doubtful;
+	bool expects, doubtful, malformed;
 };
+
+/* Letters of a name (RFC 9110, 5.6.2); libmicrohttpd lets any through, even none, and "Content-Length " is no length to it. */
+static bool
+is_token(const char *name)
+{
+	if (!*name)
+		return false;
+	for (; *name; name++)
+		if (!isalnum((unsigned char)*name) && !strchr("!#$%&'*+-.^_`|~", *name))
+			return false;
+	return true;
+}
 
 static enum MHD_Result
 look_at_header(void *head, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -240,6 +253,7 @@ look_at_header(void *head, enum MHD_ValueKind kind, const char *name, const char
 
 	(void)kind;
 	h->n_headers++;
+	h->malformed |= !is_token(name);
 	value = value ? value : "";
 	if (strcasecmp(name, "content-length") == 0) {
 		h->doubtful |= h->length && strcmp(h->length, value) != 0;
@@ -270,6 +284,8 @@ begin(struct MHD_Connection *mhd, struct exchange *x)
 	MHD_get_connection_values(mhd, MHD_HEADER_KIND, look_at_header, &h);
 	if (h.n_headers > HEADERS_MAX)
 		return refuse(mhd, x, 431, "too many headers");
+	if (h.malformed)
+		return refuse(mhd, x, 400, "malformed header");
 	/* lengths that disagree are how one request is passed off as two (RFC 9112, 6.3) */
 	if (h.doubtful || (h.length && h.n_chunked))
 		return refuse(mhd, x, 400, "request with a doubtful length");

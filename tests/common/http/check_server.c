@@ -1,14 +1,27 @@
 #include "tests/support/serve.h"
 
+#include <linux/sockios.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#define DISABLE_LEAK_CHECK() __lsan_disable()
+#else
+#define DISABLE_LEAK_CHECK() ((void)0)
+#endif
 
 struct said {
 	char *said;
@@ -265,6 +278,12 @@ check_row(const struct row *r, const char *answer)
 	ck_assert_msg(strcmp(serve_body(from), want) == 0, "%s: %s", r->line, answer);
 }
 
+static bool
+is_head(const struct row *r)
+{
+	return strncmp(r->bytes, "HEAD", 4) == 0;
+}
+
 START_TEST(test_rows)
 {
 	struct serve s;
@@ -272,16 +291,610 @@ START_TEST(test_rows)
 	log_init("off", "test");
 	serve_start(&s, &config, 50);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char *answer = strncmp(rows[i].bytes, "HEAD", 4) == 0
-				   ? NULL
-				   : serve_exchange(s.path, rows[i].bytes);
+		char *answer;
 
-		if (answer)
-			check_row(&rows[i], answer);
+		if (is_head(&rows[i]))
+			continue;
+		answer = serve_exchange(s.path, rows[i].bytes);
+		check_row(&rows[i], answer);
 		free(answer);
 	}
 	serve_stop(&s);
 }
 END_TEST
 
-TEST_MAIN("http/server", test_rows)
+/* Until the server has read what was sent, or has closed. */
+static void
+wait_read(int fd)
+{
+	int unread = 1;
+
+	while (ioctl(fd, SIOCOUTQ, &unread) == 0 && unread > 0)
+		sched_yield();
+}
+
+/* Every row again, a byte at a time, each one read by the server before the next is sent. */
+START_TEST(test_byte_by_byte)
+{
+	struct serve s;
+
+	log_init("off", "test");
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct row *r = &rows[i];
+		size_t len = strlen(r->bytes);
+		char *answer;
+		int fd;
+
+		if (is_head(r))
+			continue;
+		fd = serve_connect(s.path);
+		for (size_t at = 0; at < len; at++) {
+			struct pollfd pfd = { .fd = fd, .events = POLLIN };
+
+			serve_send(fd, r->bytes + at, 1);
+			if (poll(&pfd, 1, 0) == 0)
+				wait_read(fd);
+		}
+		answer = serve_read_answer(fd);
+		check_row(r, answer);
+		free(answer);
+		close(fd);
+	}
+	serve_stop(&s);
+}
+END_TEST
+
+/* Every row again in two pieces, cut at every place. */
+START_TEST(test_two_pieces)
+{
+	struct serve s;
+
+	log_init("off", "test");
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct row *r = &rows[i];
+		size_t len = strlen(r->bytes);
+
+		for (size_t at = 1; at < len && !is_head(r); at++) {
+			int fd = serve_connect(s.path);
+			char *answer;
+
+			serve_send(fd, r->bytes, at);
+			wait_read(fd);
+			serve_send(fd, r->bytes + at, len - at);
+			answer = serve_read_answer(fd);
+			check_row(r, answer);
+			free(answer);
+			close(fd);
+		}
+	}
+	serve_stop(&s);
+}
+END_TEST
+
+/* Every row again, over and over on one connection as long as the server keeps it. */
+START_TEST(test_kept)
+{
+	struct serve s;
+	unsigned opened = 0, closing = 0;
+	int fd = -1;
+
+	log_init("off", "test");
+	serve_start(&s, &config, 2);
+	for (size_t round = 0; round < 3; round++)
+		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+			char *answer;
+			const char *last;
+
+			if (is_head(&rows[i]))
+				continue;
+			if (fd < 0) {
+				serve_wait_open(&s, 0);
+				fd = serve_connect(s.path);
+				opened++;
+			}
+			serve_send(fd, rows[i].bytes, strlen(rows[i].bytes));
+			answer = serve_read_answer(fd);
+			check_row(&rows[i], answer);
+			last = serve_header(
+			    strncmp(answer, "HTTP/1.1 100", 12) == 0 ? serve_body(answer) : answer,
+			    "connection");
+			if (last && strcasecmp(last, "close") == 0) {
+				ck_assert(serve_closed(fd, 5000));
+				close(fd);
+				fd = -1;
+				closing++;
+			}
+			free(answer);
+		}
+	close(fd);
+	/* only HTTP/1.0, `Connection: close` and a doubtful length end a connection */
+	ck_assert_uint_eq(closing, 3 * 6);
+	ck_assert_uint_le(opened, closing + 1);
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_one_read)
+{
+	/* common.md 7, the blocking client: its first read, of 512 bytes, must return the whole head */
+	static const char request[] = "GET /thing/a" V END;
+	struct serve s;
+
+	serve_start(&s, &config, 50);
+	for (int i = 0; i < 50; i++) {
+		int fd = serve_connect(s.path);
+		char answer[513] = "";
+		ssize_t n;
+
+		serve_send(fd, request, strlen(request));
+		n = recv(fd, answer, sizeof(answer) - 1, 0);
+		ck_assert_int_gt(n, 0);
+		ck_assert_msg(strstr(answer, "\r\n\r\n{\"said\":\"a") != NULL, "%s", answer);
+		close(fd);
+	}
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_head)
+{
+	/* common.md 5: 400, and what follows on the connection is not taken for its body */
+	static const char two[] = "HEAD /thing/a" V END "GET /thing/b" V END;
+	struct serve s;
+	char *answer;
+	int fd;
+
+	serve_start(&s, &config, 50);
+	fd = serve_connect(s.path);
+	serve_send(fd, two, strlen(two));
+	answer = serve_read_all(fd, 300);
+	ck_assert_uint_eq(serve_status(answer), 400);
+	ck_assert_int_eq(strncmp(serve_body(answer), "HTTP/1.1 200 OK\r\n", 17), 0);
+	ck_assert_ptr_nonnull(strstr(answer, "{\"said\":\"b "));
+	free(answer);
+	close(fd);
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_pipelined)
+{
+	static const char requests[] =
+	    "POST /worker-echo" V HOST "Content-Length: 12\r\n\r\n{\"said\":\"1\"}"
+	    "GET /thing/2" V END "POST /echo" V HOST
+	    "Content-Length: 12\r\nConnection: close\r\n\r\n{\"said\":\"3\"}";
+	struct serve s;
+	char *answer, *one, *two, *three;
+	int fd;
+
+	serve_start(&s, &config, 50);
+	fd = serve_connect(s.path);
+	serve_send(fd, requests, strlen(requests));
+	answer = serve_read_all(fd, 5000);
+	one = strstr(answer, "{\"said\":\"1\"}");
+	two = strstr(answer, "{\"said\":\"2 ");
+	three = strstr(answer, "{\"said\":\"3\"}");
+	ck_assert(one && two && three && one < two && two < three);
+	free(answer);
+	close(fd);
+	serve_stop(&s);
+}
+END_TEST
+
+/* A GET with n headers of their own, and one that is filler bytes long. */
+static char *
+ask_with_headers(const struct serve *s, unsigned n, size_t filler, size_t target)
+{
+	struct buf request = { 0 };
+	char *answer;
+
+	buf_puts(&request, "GET /thing/");
+	for (size_t i = 0; i < target; i++)
+		buf_puts(&request, "a");
+	buf_puts(&request, V " HTTP/1.1\r\n");
+	for (unsigned i = 0; i < n; i++)
+		buf_printf(&request, "X-%u: y\r\n", i);
+	if (filler) {
+		buf_puts(&request, "X-Filler: ");
+		for (size_t i = 0; i < filler; i++)
+			buf_puts(&request, "z");
+		buf_puts(&request, "\r\n");
+	}
+	buf_puts(&request, "\r\n");
+	answer = serve_exchange(s->path, (const char *)request.data);
+	buf_done(&request);
+	return answer;
+}
+
+static const struct {
+	const char *line; /* of contracts/common.md 5, header limits */
+	unsigned headers;
+	size_t filler, target;
+	unsigned status, or_status;
+	bool json;
+} heads[] = {
+	{ "100 headers", 100, 0, 1, 200, 200, true },
+	{ "more than 100 headers: 431", 101, 0, 1, 431, 431, true },
+	{ "a head of 40 KiB", 0, 40960, 1, 200, 200, true },
+	{ "a target of 16 KiB", 0, 0, 16384, 200, 200, true },
+	{ "compat: a head over the limit", 0, 80000, 1, 431, 431, false },
+	{ "compat: far over the limit", 0, 1000000, 1, 431, 431, false },
+	{ "compat: a target over the limit", 0, 0, 80000, 414, 431, false },
+};
+
+START_TEST(test_heads)
+{
+	struct serve s;
+
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		char *answer =
+		    ask_with_headers(&s, heads[i].headers, heads[i].filler, heads[i].target);
+		unsigned status = serve_status(answer);
+
+		ck_assert_msg(status == heads[i].status || status == heads[i].or_status,
+		    "%s: %.200s", heads[i].line, answer);
+		if (heads[i].json && heads[i].target < 100)
+			ck_assert_str_eq(serve_header(answer, "content-type"), "application/json");
+		free(answer);
+	}
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_garbage)
+{
+	/* common.md 5: a malformed head is answered with 400 and closed, or closed; the server lives on */
+	static const char *const garbage[] = {
+		"\r\n\r\n\r\n\r\n",
+		"GET\r\n\r\n",
+		"GET /thing/a" V "\r\n\r\n",
+		"GET /thing/a" V " HTTP/2.0\r\n\r\n",
+		"GET /thing/a" V " HTTP/1.1\r\nno colon\r\n\r\n",
+		"GET /thing/a" V " HTTP/1.1\r\n: empty\r\n\r\n",
+		"POST /echo" V HOST "Content-Length: -1\r\n\r\n",
+		"POST /echo" V HOST "Content-Length: 99999999999999999999\r\n\r\n",
+		"POST /echo" V HOST "Content-Length: 1x\r\n\r\n{",
+		"POST /echo" V HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"POST /echo" V HOST "Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n",
+		"POST /echo" V HOST
+		"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+	};
+	struct http_server_config hasty = config;
+	struct serve s;
+	char *answer;
+
+	log_init("off", "test");
+	hasty.head_ms =
+	    300; /* libmicrohttpd waits on for the end of a first line after the end of the connection */
+	serve_start(&s, &hasty, 50);
+	for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
+		int fd = serve_connect(s.path);
+		unsigned status;
+
+		serve_send(fd, garbage[i], strlen(garbage[i]));
+		shutdown(fd, SHUT_WR);
+		answer = serve_read_all(fd, 5000);
+		status = serve_status(answer);
+		ck_assert_msg(
+		    !*answer || (status >= 400 && status <= 505), "%s: %s", garbage[i], answer);
+		free(answer);
+		close(fd);
+	}
+	answer = serve_exchange(s.path, "GET /thing/a" V END);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	free(answer);
+	serve_wait_open(&s, 0);
+	serve_stop(&s);
+}
+END_TEST
+
+/* ---- bodies ---- */
+
+/* A POST whose body is a JSON document of len bytes, sent with its length or in chunks. */
+static void
+send_body(int fd, size_t len, bool chunked, const char *more)
+{
+	struct buf request = { 0 };
+
+	buf_printf(&request, "POST /echo" V HOST "%s", more);
+	if (chunked)
+		buf_printf(&request, "Transfer-Encoding: chunked\r\n\r\n%zx\r\n", len);
+	else
+		buf_printf(&request, "Content-Length: %zu\r\n\r\n", len);
+	buf_puts(&request, "{\"said\":\"");
+	for (size_t i = strlen("{\"said\":\"\"}"); i < len; i++)
+		buf_puts(&request, "x");
+	buf_puts(&request, "\"}");
+	if (chunked)
+		buf_puts(&request, "\r\n0\r\n\r\n");
+	serve_send(fd, (const char *)request.data, request.len);
+	buf_done(&request);
+}
+
+START_TEST(test_body_limit)
+{
+	/* http.h: HTTP_BODY_MAX; compat.md: the limit itself */
+	static const struct {
+		size_t len;
+		bool chunked;
+		unsigned status;
+	} sizes[] = {
+		{ 100000, false, 200 },
+		{ 100000, true, 200 },
+		{ HTTP_BODY_MAX, false, 200 },
+		{ HTTP_BODY_MAX, true, 200 },
+		{ HTTP_BODY_MAX + 1, false, 413 },
+		{ HTTP_BODY_MAX + 1, true, 413 },
+		{ 3 * HTTP_BODY_MAX, false, 413 },
+		{ 9 * HTTP_BODY_MAX, true, 413 },
+	};
+	struct serve s;
+
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		int fd = serve_connect(s.path);
+		char *answer;
+
+		send_body(fd, sizes[i].len, sizes[i].chunked, "");
+		answer = serve_read_answer(fd);
+		ck_assert_msg(
+		    serve_status(answer) == sizes[i].status, "%zu: %.300s", sizes[i].len, answer);
+		ck_assert_str_eq(serve_header(answer, "content-type"), "application/json");
+		if (sizes[i].status == 413)
+			ck_assert_str_eq(
+			    serve_body(answer), "{\"message\":\"request body is too large\"}");
+		else
+			ck_assert_uint_eq(strlen(serve_body(answer)), sizes[i].len);
+		free(answer);
+		close(fd);
+	}
+	serve_wait_open(&s, 0);
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_refused_unread)
+{
+	/* what is announced as too long is refused before it comes */
+	static const char *const announced[] = {
+		"POST /echo" V HOST "Content-Length: 1099511627776\r\n\r\n",
+		"POST /echo" V HOST "Expect: 100-continue\r\nContent-Length: 1048577\r\n\r\n",
+	};
+	struct serve s;
+
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(announced); i++) {
+		int fd = serve_connect(s.path);
+		char *answer;
+
+		serve_send(fd, announced[i], strlen(announced[i]));
+		answer = serve_read_answer(fd);
+		ck_assert_msg(serve_status(answer) == 413, "%s", answer);
+		ck_assert(serve_closed(fd, 5000));
+		free(answer);
+		close(fd);
+	}
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_continue)
+{
+	/* common.md 5: Expect: 100-continue honoured, before the body is sent */
+	struct serve s;
+	char *answer;
+	int fd;
+
+	serve_start(&s, &config, 50);
+	fd = serve_connect(s.path);
+	serve_send(fd, rows[4].bytes, strlen(rows[4].bytes) - 14);
+	answer = serve_read_all(fd, 200);
+	ck_assert_str_eq(answer, "HTTP/1.1 100 Continue\r\n\r\n");
+	free(answer);
+	serve_send(fd, "{\"said\":\"abc\"}", 14);
+	answer = serve_read_answer(fd);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	free(answer);
+	close(fd);
+	serve_stop(&s);
+}
+END_TEST
+
+/* ---- pool and end ---- */
+
+START_TEST(test_many_at_once)
+{
+	struct serve s;
+	int fd[40];
+
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		fd[i] = serve_connect(s.path);
+		serve_send(fd[i], rows[11].bytes, strlen(rows[11].bytes));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		char *answer = serve_read_answer(fd[i]);
+
+		/* one uid holds at most half the queue (decisions.md, Limits) */
+		ck_assert(serve_status(answer) == 200 ||
+			  strcmp(serve_body(answer), "{\"message\":\"busy\"}") == 0);
+		free(answer);
+		close(fd[i]);
+	}
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_busy)
+{
+	/* decisions.md, Limits: full: 500 `busy`; the polling threads go on meanwhile */
+	struct http_server_config small = config;
+	struct serve s;
+	char *answer;
+	int slow, queued;
+
+	log_init("off", "test");
+	small.workers = 1;
+	small.queue = 1;
+	serve_start(&s, &small, 50);
+	slow = serve_connect(s.path);
+	serve_send(slow, "GET /wait" V "&ms=400" END, strlen("GET /wait" V "&ms=400" END));
+	usleep(100 * 1000);
+	queued = serve_connect(s.path);
+	serve_send(queued, rows[10].bytes, strlen(rows[10].bytes));
+	usleep(100 * 1000);
+	answer = serve_exchange(s.path, rows[10].bytes);
+	ck_assert_uint_eq(serve_status(answer), 500);
+	ck_assert_str_eq(serve_body(answer), "{\"message\":\"busy\"}");
+	free(answer);
+	answer = serve_exchange(s.path, rows[0].bytes);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	free(answer);
+	answer = serve_read_answer(slow);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	free(answer);
+	answer = serve_read_answer(queued);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	free(answer);
+	close(slow);
+	close(queued);
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_client_leaves_pool)
+{
+	/* the client is gone before the pool has its answer */
+	struct serve s;
+	int fd;
+
+	serve_start(&s, &config, 50);
+	for (int i = 0; i < 5; i++) {
+		fd = serve_connect(s.path);
+		serve_send(fd, "GET /wait" V "&ms=30" END, strlen("GET /wait" V "&ms=30" END));
+		close(fd);
+	}
+	usleep(10 * 1000);
+	serve_wait_open(&s, 0);
+	serve_stop(&s);
+}
+END_TEST
+
+static void *
+stop_slowly(void *server)
+{
+	http_server_stop(server, 5000);
+	return NULL;
+}
+
+START_TEST(test_stop_in_flight)
+{
+	/* decisions.md, Stop: what is in flight is answered, idle connections do not hold it up */
+	static const char request[] = "GET /wait" V "&ms=300" END;
+	struct serve s;
+	uint64_t began;
+	pthread_t stopper;
+	char *answer;
+	int idle, fd;
+
+	serve_start(&s, &config, 50);
+	idle = serve_connect(s.path);
+	serve_send(idle, rows[0].bytes, strlen(rows[0].bytes));
+	answer = serve_read_answer(idle);
+	free(answer);
+	fd = serve_connect(s.path);
+	serve_send(fd, request, strlen(request));
+	usleep(100 * 1000);
+	began = clock_mono_ms();
+	ck_assert_int_eq(pthread_create(&stopper, NULL, stop_slowly, s.server), 0);
+	ck_assert(serve_closed(idle, 2000));
+	answer = serve_read_answer(fd);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	ck_assert_str_eq(serve_header(answer, "connection"), "close");
+	ck_assert(serve_closed(fd, 2000));
+	pthread_join(stopper, NULL);
+	ck_assert_uint_lt(clock_mono_ms() - began, 3000);
+	free(answer);
+	close(fd);
+	close(idle);
+	http_server_free(s.server);
+}
+END_TEST
+
+START_TEST(test_stop_cuts)
+{
+	/* decisions.md, Stop: the rest is cut; nothing hangs, whatever each connection is at */
+	static const char *const at[] = {
+		"",
+		"GET /thing/a",
+		"POST /echo" V HOST "Content-Length: 100\r\n\r\n{",
+		"GET /wait" V "&ms=400" END,
+		"GET /wait" V "&ms=400" END,
+		"GET /wait" V "&ms=400" END,
+		"GET /wait" V "&ms=400" END,
+	};
+	struct serve s;
+	uint64_t began;
+	int fd[ARRAY_LEN(at)];
+
+	serve_start(&s, &config, 50);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		fd[i] = serve_connect(s.path);
+		serve_send(fd[i], at[i], strlen(at[i]));
+	}
+	usleep(100 * 1000);
+	began = clock_mono_ms();
+	http_server_stop(s.server, 50);
+	ck_assert_uint_lt(clock_mono_ms() - began, 2000);
+	for (size_t i = 0; i < ARRAY_LEN(at); i++) {
+		ck_assert_msg(serve_closed(fd[i], 0), "%s", at[i]);
+		close(fd[i]);
+	}
+	http_server_free(s.server);
+}
+END_TEST
+
+START_TEST(test_stop_with_stuck_handler)
+{
+	/* pool.h: threads that do not come back in time still use what is theirs; the end does not wait for them */
+	static const char request[] = "GET /wait" V "&ms=1500" END;
+	struct serve s;
+	uint64_t began;
+	int fd;
+
+	DISABLE_LEAK_CHECK();
+	serve_start(&s, &config, 50);
+	fd = serve_connect(s.path);
+	serve_send(fd, request, strlen(request));
+	usleep(100 * 1000);
+	began = clock_mono_ms();
+	http_server_stop(s.server, 50);
+	ck_assert_uint_lt(clock_mono_ms() - began, 1200);
+	ck_assert(serve_closed(fd, 0));
+	close(fd);
+	http_server_free(s.server);
+	usleep(1500 * 1000);
+}
+END_TEST
+
+START_TEST(test_never_started)
+{
+	struct http_server *server;
+	struct err err = { 0 };
+	unsigned id;
+
+	ck_ok(http_server_new(&config, &server, &err));
+	ck_ok(http_server_listen(
+	    server, serve_bind(support_path("server.sock")), 1, NULL, &id, &err));
+	http_server_free(server);
+}
+END_TEST
+
+TEST_MAIN("http/server", test_rows, test_byte_by_byte, test_two_pieces, test_kept, test_one_read,
+    test_head, test_pipelined, test_heads, test_garbage, test_body_limit, test_refused_unread,
+    test_continue, test_many_at_once, test_busy, test_client_leaves_pool, test_stop_in_flight,
+    test_stop_cuts, test_stop_with_stuck_handler, test_never_started)
