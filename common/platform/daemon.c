@@ -202,7 +202,8 @@ find_user(struct daemon *d, const char *said, struct err *err)
 {
 	int n;
 
-	d->switch_user = geteuid() == 0;
+	/* a role is started by the spawner, which is the right user already and could not change it */
+	d->switch_user = geteuid() == 0 && !d->role->name;
 	if (d->switch_user)
 		return privs_lookup(said ? said : d->spec->user, &d->user, err);
 	d->user.uid = geteuid();

@@ -231,6 +231,15 @@ allow_name(scmp_filter_ctx ctx, const struct sandbox_role *role, const char *nam
 	return allow(ctx, name, guard ? &guard->want : NULL, err);
 }
 
+/* "clone" and "clone:fork" are one call in two forms. */
+static bool
+same_call(const char *a, const char *b)
+{
+	const size_t len = strcspn(a, ":");
+
+	return len == strcspn(b, ":") && strncmp(a, b, len) == 0;
+}
+
 static bool
 listed_before(const struct sandbox_role *role, size_t group, size_t index)
 {
@@ -238,7 +247,7 @@ listed_before(const struct sandbox_role *role, size_t group, size_t index)
 
 	for (size_t g = 0; g <= group; g++)
 		for (size_t i = 0; role->calls[g]->names[i] && (g < group || i < index); i++)
-			if (strcmp(role->calls[g]->names[i], name) == 0)
+			if (same_call(role->calls[g]->names[i], name))
 				return true;
 	return false;
 }
@@ -255,9 +264,7 @@ add_rules(scmp_filter_ctx ctx, const struct sandbox_role *role, struct err *err)
 			return err->code;
 	for (size_t g = 0; role->calls[g]; g++) {
 		for (size_t i = 0; role->calls[g]->names[i]; i++) {
-			if (listed_before(role, g, i))
-				continue;
-			if (++n > CALLS_MAX)
+			if (!listed_before(role, g, i) && ++n > CALLS_MAX)
 				return err_set(
 				    err, ERR_INTERNAL, "more than %d system calls", CALLS_MAX);
 			if (allow_name(ctx, role, role->calls[g]->names[i], err))

@@ -27,7 +27,8 @@ try_exec(const struct sandbox_probe_target *target)
 	char *argv[] = { (char[]){ "true" }, NULL };
 
 	(void)target;
-	return execve("/bin/true", argv, argv + 1); /* which then ends with 0, our ALLOWED */
+	return execveat(
+	    AT_FDCWD, "/bin/true", argv, argv + 1, 0); /* which then ends with 0, our ALLOWED */
 }
 
 static int
@@ -165,7 +166,7 @@ always(const struct sandbox_role *role)
 static bool
 may_exec(const struct sandbox_role *role)
 {
-	return lists(role, "execve");
+	return lists(role, "execve") || lists(role, "execveat");
 }
 
 static bool
