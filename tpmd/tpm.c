@@ -19,6 +19,12 @@ tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err)
 	 */
 	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || tpm_is_missing(rc))
 		t->broken = true;
+	if (rc == TPM2_RC_LOCKOUT)
+		return err_set(err, ERR_CRYPTO,
+		    "%s: the TPM is locked (0x%x): wrong passwords, or power cuts while a key "
+		    "without noDA was in use; "
+		    "it recovers with time, or by tpm2_dictionarylockout --clear-lockout",
+		    what, rc);
 	return err_set(
 	    err, unreachable ? ERR_UNREACHABLE : ERR_CRYPTO, "%s: TPM error 0x%x", what, rc);
 }
