@@ -145,7 +145,7 @@ $(foreach d,$(DAEMONS) ctl,$(eval $(call daemon_check,$(d))))
 #: make lint      layers, format, forbidden words
 #: make demo      the main job, end to end (sudo)
 #: make bench     speed and size, as ratios against limits and peers
-#: make fuzz      fuzz the parsers
+#: make fuzz      fuzz the parsers; FUZZ_SECONDS= FUZZ=
 #: make valgrind  unit tests under valgrind
 #: make install   DESTDIR= PREFIX=
 check: lint unit suite
@@ -202,6 +202,6 @@ own: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-clo
 	@if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
 clean:
-	rm -rf build build-san build-clang build-san-clang
+	rm -rf build build-san build-clang build-san-clang build-fuzz
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
