@@ -310,8 +310,10 @@ x509_request_read(struct text pem, X509_REQ **ret, struct err *err)
 			   ? err->code
 			   : err_set(err, ERR_SYNTAX, "not a PEM certificate request");
 	key = X509_REQ_get0_pubkey(req);
-	if (!key)
-		return err_openssl(err, "public key of the certificate request");
+	if (!key) {
+		ERR_clear_error();
+		return err_set(err, ERR_SYNTAX, "certificate request has no usable public key");
+	}
 	if (X509_REQ_verify(req, key) != 1) {
 		ERR_clear_error();
 		return err_set(err, ERR_DENIED, "certificate request is not signed by its own key");
