@@ -102,7 +102,7 @@ START_TEST(test_matrix)
 	    "lost", 3));
 	settings_of(MODULE_PRINCIPAL("kept", 1) "," MODULE_PRINCIPAL(
 	    "lost", 3) "," MODULE_PRINCIPAL("fresh", 4) "," MODULE_PRINCIPAL("foreign", 5));
-	answer("GET", HUB "?*", 200,
+	answer("GET", HUB "[?]*", 200,
 	    "[{\"moduleId\":\"kept\",\"generationId\":\"1\"},{\"moduleId\":\"dropped\","
 	    "\"generationId\":\"1\"},"
 	    "{\"moduleId\":\"foreign\",\"generationId\":\"7\"},{\"moduleId\":\"$edgeAgent\","
@@ -124,7 +124,7 @@ START_TEST(test_matrix)
 	ck_assert_uint_eq(asked("DELETE", "%24edgeAgent"), 0);
 	/* and the next time there is nothing to do */
 	fake_https_reset();
-	answer("GET", HUB "?*", 200,
+	answer("GET", HUB "[?]*", 200,
 	    "[{\"moduleId\":\"kept\"},{\"moduleId\":\"lost\"},{\"moduleId\":\"fresh\"},{"
 	    "\"moduleId\":\"foreign\"}]");
 	ck_ok(run());
@@ -138,7 +138,7 @@ START_TEST(test_memory_lost)
 	/* R7: without prev_state nothing is deleted, and what has our keys stays as it is */
 	setup();
 	settings_of(MODULE_PRINCIPAL("moduleA", 1));
-	answer("GET", HUB "?*", 200,
+	answer("GET", HUB "[?]*", 200,
 	    "[{\"moduleId\":\"moduleA\",\"generationId\":\"638000000000000000\",\"authentication\":"
 	    "{\"type\":"
 	    "\"sas\",\"symmetricKey\":{\"primaryKey\":\"/"
@@ -155,7 +155,7 @@ START_TEST(test_refused_module)
 	/* one module that the hub will not have keeps neither the others nor the device from their turn */
 	setup();
 	settings_of(MODULE_PRINCIPAL("bad", 1) "," MODULE_PRINCIPAL("good", 2));
-	answer("GET", HUB "?*", 200, "[]");
+	answer("GET", HUB "[?]*", 200, "[]");
 	answer("PUT", HUB "/bad?*", 413, "{\"Message\":\"too many\"}");
 	module_works("good");
 	ck_err(run(), ERR_PEER);
@@ -174,7 +174,7 @@ START_TEST(test_not_proven)
 	for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
 		setup();
 		settings_of("");
-		answer("GET", HUB "?*", statuses[i], "");
+		answer("GET", HUB "[?]*", statuses[i], "");
 		ck_assert_int_ne(run(), ERR_OK);
 		ck_assert(!proven);
 		ck_assert(!state_device_is(state, device));
