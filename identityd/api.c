@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "wire/status.h"
+
 /* an answer may need the cloud, and a client waits 10 minutes for it (common.md 7) */
 #define CLOUD_MS 600000
 
@@ -27,6 +29,7 @@ static const struct route routes[] = {
 	    identityd_update_module, CLOUD_MS },
 	{ "DELETE", "/identities/modules/{id}", "2020-09-01", OP_DELETE_MODULE, WORKER,
 	    identityd_delete_module, CLOUD_MS },
+	{ "GET", STATUS_PATH, "2020-09-01", OP_ANY, WORKER, identityd_status },
 	{ "GET", "/trust-bundle", "2020-09-01", OP_ANY, INLINE, identityd_get_trust_bundle },
 };
 

@@ -10,7 +10,7 @@ extern const struct route_table identityd_routes;
 
 /* Handlers, in the order of the contract's table; `service` is a struct identityd. */
 route_handler identityd_get_self, identityd_get_device, identityd_reprovision,
-    identityd_get_provisioning, identityd_get_trust_bundle;
+    identityd_get_provisioning, identityd_get_trust_bundle, identityd_status;
 route_handler identityd_list_modules, identityd_create_module, identityd_get_module,
     identityd_update_module, identityd_delete_module;
 

@@ -1,4 +1,19 @@
+#include "identityd/sandbox.h"
 #include "identityd/service.h"
+
+static const struct daemon_role roles[] = {
+	{
+	    .sandbox = &identityd_sandbox,
+	    .open = identityd_open,
+	    .prepare = identityd_warm,
+	    .paths = identityd_allow,
+	    .serve = identityd_serve,
+	    .reload = identityd_reload,
+	    .stop = identityd_stop,
+	    .done = identityd_done,
+	},
+	{ 0 },
+};
 
 static const struct daemon_spec spec = {
 	.name = "identityd",
@@ -10,8 +25,8 @@ static const struct daemon_spec spec = {
 	.config_dir_env = "AZIOT_IDENTITYD_CONFIG_DIR",
 	.other_dir = "/var/lib/aziot/keyd",
 	.config_exit = 1,
-	.load = service_load,
-	.roles = identityd_roles,
+	.load = identityd_load,
+	.roles = roles,
 };
 
 int

@@ -128,6 +128,17 @@ provision_device(struct provision *p, unsigned wait_ms, struct device **ret, str
 	return err_wrap_code(err, ERR_UNREACHABLE, "the device has no identity yet");
 }
 
+void
+provision_state(struct provision *p, struct device **ret_device, struct err *ret_last)
+{
+	pthread_mutex_lock(&p->lock);
+	*ret_device = device_ref(p->device);
+	*ret_last = p->last;
+	if (!p->verdict)
+		err_set(ret_last, ERR_UNREACHABLE, "provisioning is still under way");
+	pthread_mutex_unlock(&p->lock);
+}
+
 /* --- candidates --- */
 
 enum err_code
@@ -329,15 +340,6 @@ provision_again(struct provision *p, struct err *err)
 
 /* --- in the background --- */
 
-/* A cause chain in one line. */
-static const char *
-one_line(struct err *err)
-{
-	for (char *c = strchr(err->text, '\n'); c; c = strchr(c, '\n'))
-		*c = ' ';
-	return err->text;
-}
-
 /* wait_ms 0: there will be no other try */
 static void
 report(struct provision *p, enum err_code code, struct err *err, unsigned wait_ms)
@@ -350,7 +352,7 @@ report(struct provision *p, enum err_code code, struct err *err, unsigned wait_m
 		notify_status("provisioned as %s on %s", d->id, d->hub);
 		return;
 	}
-	one_line(err);
+	err_one_line(err);
 	notify_status("%s: %s", what, err->text);
 	if (wait_ms)
 		log_warn("%s: %s; next try in %u s", what, err->text, wait_ms / 1000);

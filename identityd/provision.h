@@ -43,6 +43,12 @@ enum err_code provision_again(struct provision *p, struct err *err) MUST_CHECK;
 enum err_code provision_device(
     struct provision *p, unsigned wait_ms, struct device **ret, struct err *err) MUST_CHECK;
 
+/*
+ * How it stands, without waiting: *ret_device the one in force, to be released, or NULL; *ret_last why the last attempt failed, or
+ * ERR_OK.
+ */
+void provision_state(struct provision *p, struct device **ret_device, struct err *ret_last);
+
 /* The content of the payload file as JSON text, NULL when none is configured.  ERR_INVALID, parameter provisioning.payload. */
 enum err_code provision_payload(
     const struct settings_provisioning *s, char **ret, struct err *err) MUST_CHECK;

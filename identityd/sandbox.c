@@ -1,6 +1,6 @@
 #include "identityd/sandbox.h"
 
-#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "data/uri.h"
@@ -18,6 +18,20 @@ const struct sandbox_role identityd_sandbox = {
 	.families = families,
 };
 
+/* The directory rather than the file: a file that is replaced is another one to Landlock, and SIGHUP reads it again. */
+static enum err_code
+add_directory_of(const char *file, struct sandbox_paths *paths, struct err *err)
+{
+	AUTO(str_freep) char *dir = NULL;
+	const char *slash = strrchr(file, '/');
+
+	if (!slash)
+		return sandbox_paths_add(paths, ".", SANDBOX_READ, err);
+	if (str_format(&dir, err, "%.*s", slash == file ? 1 : (int)(slash - file), file))
+		return err->code;
+	return sandbox_paths_add(paths, dir, SANDBOX_READ, err);
+}
+
 /* The file that `payload` names; a wrong URI is told to whoever asks for the payload. */
 static enum err_code
 add_payload(const struct settings_payload *payload, struct sandbox_paths *paths, struct err *err)
@@ -27,7 +41,7 @@ add_payload(const struct settings_payload *payload, struct sandbox_paths *paths,
 
 	if (!payload || uri_file_path(payload->uri, &path, &ignored))
 		return ERR_OK;
-	return sandbox_paths_add(paths, path, SANDBOX_READ, err);
+	return add_directory_of(path, paths, err);
 }
 
 enum err_code
@@ -40,7 +54,7 @@ identityd_paths(const struct daemon *d, const struct settings *settings,
 		"/run/systemd/resolve", "/usr/lib", "/usr/local/lib", "/lib", "/lib64" };
 
 	if (sandbox_paths_add(paths, settings->homedir, SANDBOX_READ | SANDBOX_WRITE, err) ||
-	    sandbox_paths_add(paths, d->config_file, SANDBOX_READ, err) ||
+	    add_directory_of(d->config_file, paths, err) ||
 	    sandbox_paths_add(paths, d->config_dir, SANDBOX_READ, err) ||
 	    cloud_trust_paths(paths, err) ||
 	    add_payload(settings->provisioning.payload, paths, err))

@@ -5,11 +5,13 @@
 
 #include "base/log.h"
 #include "data/uri.h"
-#include "http/server.h"
 #include "identityd/api.h"
 #include "identityd/sandbox.h"
 #include "platform/listen.h"
 
+#define SOCKET_URI	 "unix://" IDENTITYD_SOCKET
+#define SOCKET_UNIT	 "aziot-identityd.socket"
+#define SOCKET_MODE	 0660
 #define FIRST_VERDICT_MS 60000
 /* callers that wait for the cloud hold a thread each; one uid has at most half of them */
 #define WORKERS 16
@@ -51,6 +53,7 @@ identityd_new(struct settings *settings, struct identityd **ret, struct err *err
 
 	if (!s)
 		return err_nomem(err);
+	s->socket = -1;
 	s->first_verdict_ms = FIRST_VERDICT_MS;
 	if (make_clients(s, &settings->endpoints, err) ||
 	    settings_box_new(settings, &s->settings, err)) {
@@ -96,65 +99,66 @@ identityd_free(struct identityd *s)
 	certd_client_free(s->certd);
 	tpmd_client_free(s->tpmd);
 	settings_box_free(s->settings);
+	fd_closep(&s->socket);
+	str_freep(&s->homedir);
 	free(s);
 }
 
 /* --- the daemon's life (platform/daemon.h) --- */
 
 enum err_code
-service_load(struct daemon *d, struct err *err)
+identityd_load(struct daemon *d, struct err *err)
 {
-	struct config_source from = { d->config_file, d->config_dir };
+	const struct config_source from = { d->config_file, d->config_dir };
 	AUTO(settings_done) struct settings settings = { 0 };
+	AUTO(str_freep) char *homedir = NULL;
 	struct identityd *s = NULL;
 	size_t dropped;
 
-	if (settings_load(&from, true, &settings, err))
+	if (settings_load(&from, true, &settings, err) || str_copy(&homedir, settings.homedir, err))
 		return err->code;
 	dropped = principals_dropped(&settings);
 	if (dropped)
 		log_warn("%zu principals without idtype are ignored: only the first one counts",
 		    dropped);
-	if (str_copy((char **)&d->state_dir, settings.homedir, err) ||
-	    identityd_new(&settings, &s, err))
+	if (identityd_new(&settings, &s, err))
 		return err->code;
+	s->daemon = d;
+	s->homedir = homedir;
+	homedir = NULL;
 	d->service = s;
+	d->state_dir = s->homedir;
 	return ERR_OK;
 }
 
-static enum err_code
-service_open(struct daemon *d, struct err *err)
+enum err_code
+identityd_open(struct daemon *d, struct err *err)
 {
 	struct identityd *s = d->service;
 	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
-	struct http_server_config config = {
+	const char *uri = settings->endpoints.identityd;
+
+	return listen_open(uri ? uri : SOCKET_URI, SOCKET_UNIT, 1, SOCKET_MODE, &s->socket, err);
+}
+
+enum err_code
+identityd_warm(struct daemon *d, struct err *err)
+{
+	struct identityd *s = d->service;
+	const struct http_server_config config = {
 		.table = &identityd_routes,
 		.service = s,
 		.workers = WORKERS,
 	};
-	const char *uri = settings->endpoints.identityd;
-	AUTO(fd_closep) int fd = -1;
 
-	if (listen_init(err) ||
-	    listen_open(uri ? uri : "unix://" IDENTITYD_SOCKET, "aziot-identityd.socket", 1, 0660,
-		&fd, err) ||
-	    http_server_new(&config, &s->server, err))
-		return err->code;
-	return http_server_listen(
-	    s->server, fd_take(&fd), (unsigned)settings->max_requests, NULL, &s->listener, err);
-}
-
-static enum err_code
-service_prepare(struct daemon *d, struct err *err)
-{
 	json_wipe_memory();
-	if (cloud_warm_up(err))
+	if (cloud_warm_up(err) || identityd_prepare(s, err))
 		return err->code;
-	return identityd_prepare(d->service, err);
+	return http_server_new(&config, &s->server, err);
 }
 
-static enum err_code
-service_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+enum err_code
+identityd_allow(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 {
 	struct identityd *s = d->service;
 	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
@@ -170,21 +174,25 @@ begin_provisioning(struct identityd *s, struct err *err)
 	    http_server_pool(s->server), (uint32_t)getuid(), provision_run, s->provision, err);
 }
 
-static enum err_code
-service_serve(struct daemon *d, struct err *err)
+enum err_code
+identityd_serve(struct daemon *d, struct err *err)
 {
 	struct identityd *s = d->service;
+	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	unsigned id;
 
-	if (http_server_start(s->server, err))
+	if (http_server_listen(
+		s->server, fd_take(&s->socket), (unsigned)settings->max_requests, NULL, &id, err) ||
+	    http_server_start(s->server, err))
 		return err->code;
 	return begin_provisioning(s, err);
 }
 
-static enum err_code
-service_reload(struct daemon *d, struct err *err)
+enum err_code
+identityd_reload(struct daemon *d, struct err *err)
 {
 	struct identityd *s = d->service;
-	struct config_source from = { d->config_file, d->config_dir };
+	const struct config_source from = { d->config_file, d->config_dir };
 	AUTO(settings_done) struct settings settings = { 0 };
 
 	if (settings_load(&from, true, &settings, err) ||
@@ -193,8 +201,8 @@ service_reload(struct daemon *d, struct err *err)
 	return begin_provisioning(s, err);
 }
 
-static void
-service_stop(struct daemon *d, unsigned grace_ms)
+void
+identityd_stop(struct daemon *d, unsigned grace_ms)
 {
 	struct identityd *s = d->service;
 
@@ -203,24 +211,9 @@ service_stop(struct daemon *d, unsigned grace_ms)
 	http_server_stop(s->server, grace_ms);
 }
 
-static void
-service_done(struct daemon *d)
+void
+identityd_done(struct daemon *d)
 {
-	str_freep((char **)&d->state_dir);
 	identityd_free(d->service);
 	d->service = NULL;
 }
-
-const struct daemon_role identityd_roles[] = {
-	{
-	    .sandbox = &identityd_sandbox,
-	    .open = service_open,
-	    .prepare = service_prepare,
-	    .paths = service_paths,
-	    .serve = service_serve,
-	    .reload = service_reload,
-	    .stop = service_stop,
-	    .done = service_done,
-	},
-	{ 0 },
-};

@@ -24,6 +24,8 @@
 	"65534,\"name\":\"hostmod1\",\"idtype\":[\"module\"]},{\"uid\":65533,\"name\":\"loc1\","   \
 	"\"idtype\":[\"local\"],\"localid\":{\"type\":\"x509\"}}]}"
 
+static const struct daemon_spec spec = { .name = "identityd" };
+static const struct daemon process = { .spec = &spec, .sandbox = SANDBOX_OFF };
 static struct world w;
 static struct identityd *service;
 static struct err err;
@@ -47,6 +49,7 @@ setup(const char *format)
 	ck_ok(identityd_new(&settings, &service, &err));
 	ck_ok(identityd_prepare(service, &err));
 	service->first_verdict_ms = 0;
+	service->daemon = &process;
 	ck_ok(device_new("localhost:18443", NULL, "mock-iot-provision", "device-id", &d, &err));
 	ck_ok(state_device_commit(service->state, d, &err));
 }
@@ -256,6 +259,8 @@ static const struct {
 	{ "GET", "/identities/modules" V, 65534, NULL, 401, "authorization error" },
 	{ "GET", "/trust-bundle" V, 4711, NULL, 200, "{\"certificate\":\"\"}" },
 	{ "GET", "/identities/provisioning" V, 4711, NULL, 200, "\"scope_id\"" },
+	{ "GET", "/status" V, 4711, NULL, 200,
+	    "\"device\":{\"id\":\"mock-iot-provision\",\"hub\":\"localhost:18443\"" },
 };
 
 START_TEST(test_rows)
