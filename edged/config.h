@@ -23,6 +23,7 @@ struct edged_agent_settings {
 	char *image;
 	char *create_options; /* RAW; NULL: none */
 	struct edged_registry_auth *auth;
+	char *unused[3]; /* known to upstream, without effect there */
 };
 struct edged_agent_config {
 	char *name, *type;
@@ -48,6 +49,7 @@ struct edged_moby_config {
 	char *uri;
 	char *network_raw; /* string or table; read into network by edged_config_load */
 	struct edged_network_config network;
+	char *content_trust; /* known to upstream, without effect there */
 };
 struct edged_watchdog_config {
 	char *max_retries_raw; /* "infinite" or a number */
@@ -71,6 +73,7 @@ struct edged_config {
 	struct edged_uris connect, listen;
 	struct edged_watchdog_config watchdog;
 	struct edged_moby_config moby;
+	char *image_garbage_collection; /* RAW; comes with its own issue */
 	fields_map additional_info;
 	struct edged_endpoints endpoints; /* socket paths, filled in */
 

@@ -242,15 +242,15 @@ labels_set(struct body *b, const struct createopts *in, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code
-host_of(struct body *b, struct host **ret, struct err *err)
+/* NULL: out of memory, and err says so. */
+static struct host *
+host_of(struct body *b, struct err *err)
 {
 	if (!b->host)
 		b->host = calloc(1, sizeof(*b->host));
 	if (!b->host)
-		return err_nomem(err);
-	*ret = b->host;
-	return ERR_OK;
+		(void)err_nomem(err);
+	return b->host;
 }
 
 static enum err_code
@@ -260,7 +260,8 @@ binds_add(struct body *b, const struct createopts *in, struct err *err)
 
 	if (!in->n_binds)
 		return ERR_OK;
-	if (host_of(b, &host, err))
+	host = host_of(b, err);
+	if (!host)
 		return err->code;
 	for (size_t i = 0; i < in->n_binds; i++)
 		if (strings_add(&host->binds, in->binds[i], err))
@@ -277,7 +278,8 @@ privileges_drop(struct body *b, const struct createopts *in, struct err *err)
 
 	if (in->elevated)
 		return ERR_OK;
-	if (host_of(b, &host, err))
+	host = host_of(b, err);
+	if (!host)
 		return err->code;
 	host->privileged = false;
 	strings_clear(&host->cap_add);

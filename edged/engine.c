@@ -243,12 +243,12 @@ container_path(char **ret, const char *container, const char *what, struct err *
 
 /* POST /containers/NAME/verb */
 static enum err_code
-container_act(
-    struct engine *e, const char *container, const char *verb, unsigned or_want, struct err *err)
+container_act(struct engine *e, const char *container, const char *verb, unsigned or_want,
+    unsigned timeout_ms, struct err *err)
 {
 	AUTO(str_freep) char *path = NULL;
 	struct engine_ask ask = {
-		.method = "POST", .want = 204, .or_want = or_want, .timeout_ms = STOP_TIMEOUT_MS
+		.method = "POST", .want = 204, .or_want = or_want, .timeout_ms = timeout_ms
 	};
 
 	if (container_path(&path, container, verb, err))
@@ -320,7 +320,7 @@ engine_list(struct engine *e, struct engine_items *ret, struct err *err)
 enum err_code
 engine_start(struct engine *e, const char *container, struct err *err)
 {
-	return container_act(e, container, "/start", 304, err);
+	return container_act(e, container, "/start", 304, STOP_TIMEOUT_MS, err);
 }
 
 enum err_code
@@ -330,13 +330,14 @@ engine_stop(struct engine *e, const char *container, int grace_s, struct err *er
 
 	if (grace_s >= 0)
 		snprintf(verb, sizeof(verb), "/stop?t=%d", grace_s);
-	return container_act(e, container, verb, 304, err);
+	return container_act(e, container, verb, 304,
+	    grace_s >= 0 ? (unsigned)grace_s * 1000 + e->timeout_ms : STOP_TIMEOUT_MS, err);
 }
 
 enum err_code
 engine_restart(struct engine *e, const char *container, struct err *err)
 {
-	return container_act(e, container, "/restart", 0, err);
+	return container_act(e, container, "/restart", 0, STOP_TIMEOUT_MS, err);
 }
 
 enum err_code

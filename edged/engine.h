@@ -67,12 +67,14 @@ struct engine_logs {
 	int64_t since, until; /* Unix seconds; until -1: none */
 	int64_t tail;	      /* lines; -1: all */
 };
-/* A body that comes piece by piece, on a connection of its own. */
+/* A body that comes piece by piece. */
 struct engine_stream;
 enum err_code engine_logs_open(struct engine *e, const char *container,
     const struct engine_logs *want, struct engine_stream **ret, struct err *err) MUST_CHECK;
 /* Up to max bytes as they come; 0 at the end; -1 when the connection broke. */
 ssize_t engine_stream_read(struct engine_stream *s, char *out, size_t max);
+/* Make a read that waits return -1; from any thread, the stream not yet closed. */
+void engine_stream_cancel(struct engine_stream *s);
 void engine_stream_close(struct engine_stream *s);
 
 /*

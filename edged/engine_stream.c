@@ -1,20 +1,14 @@
 #include "edged/engine_call.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "data/uri.h"
 
 /*
- * Answers without an end: logs that are followed, events.  Each has a client and a connection of its own, and a
- * duplicate of its descriptor, by which engine_cancel wakes whoever waits for data that may never come.
+ * Answers without an end: logs that are followed, events.  They are kept in a list, so that engine_cancel can wake whoever
+ * waits for data that may never come.
  */
 
 #define EVENT_LINE_MAX (1024 * 1024)
@@ -24,104 +18,44 @@
 struct engine_stream {
 	struct engine *engine;
 	struct engine_stream *next;
-	struct unix_client *http;
 	struct unix_client_body *body;
-	int fd; /* duplicate of the connection's; -1: not connected */
 };
 
-static int
-connect_unix(const char *path)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	struct timeval wait = { .tv_sec = 5 }; /* a full backlog holds connect() up */
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	memcpy(at.sun_path, path, strnlen(path, sizeof(at.sun_path) - 1));
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	if (connect(fd, (struct sockaddr *)&at, sizeof(at))) {
-		fd_closep(&fd);
-		return -1;
-	}
-	return fd;
-}
-
 static enum err_code
-stream_dial(void *ctx, int *ret_fd, struct err *err)
+stream_enlist(struct engine_stream *s, struct err *err)
 {
-	struct engine_stream *s = ctx;
-	AUTO(fd_closep) int fd = connect_unix(s->engine->socket);
-	enum err_code code = ERR_OK;
-	int dup_fd;
+	struct engine *e = s->engine;
+	bool cancelled;
 
-	if (fd < 0)
-		return err_set(err, ERR_UNREACHABLE, "cannot connect to %s: %s", s->engine->socket,
-		    strerror(errno));
-	dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (dup_fd < 0)
-		return err_errno(err, "dup");
-	pthread_mutex_lock(&s->engine->lock);
-	if (s->engine->cancelled) {
-		code = err_set(err, ERR_UNREACHABLE, "the daemon is stopping");
-		fd_closep(&dup_fd);
-	} else {
-		fd_closep(&s->fd);
-		s->fd = dup_fd;
-	}
-	pthread_mutex_unlock(&s->engine->lock);
-	if (!code)
-		*ret_fd = fd_take(&fd);
-	return code;
-}
-
-static enum err_code
-stream_new(struct engine *e, struct engine_stream **ret, struct err *err)
-{
-	struct engine_stream *s = calloc(1, sizeof(*s));
-	struct unix_client_config http = {
-		.path = e->socket,
-		.host = "docker",
-		.timeout_ms = e->timeout_ms,
-		.dial = stream_dial,
-		.dial_ctx = s,
-	};
-
-	if (!s)
-		return err_nomem(err);
-	s->engine = e;
-	s->fd = -1;
-	if (unix_client_new(&http, &s->http, err)) {
-		free(s);
-		return err->code;
-	}
 	pthread_mutex_lock(&e->lock);
-	s->next = e->streams;
-	e->streams = s;
+	cancelled = e->cancelled;
+	if (!cancelled) {
+		s->next = e->streams;
+		e->streams = s;
+	}
 	pthread_mutex_unlock(&e->lock);
-	*ret = s;
-	return ERR_OK;
+	return cancelled ? err_set(err, ERR_UNREACHABLE, "the daemon is stopping") : ERR_OK;
+}
+
+static void
+stream_delist(struct engine_stream *s)
+{
+	pthread_mutex_lock(&s->engine->lock);
+	for (struct engine_stream **at = &s->engine->streams; *at; at = &(*at)->next)
+		if (*at == s) {
+			*at = s->next;
+			break;
+		}
+	pthread_mutex_unlock(&s->engine->lock);
 }
 
 void
 engine_stream_close(struct engine_stream *s)
 {
-	struct engine *e;
-
 	if (!s)
 		return;
-	e = s->engine;
-	pthread_mutex_lock(&e->lock);
-	for (struct engine_stream **at = &e->streams; *at; at = &(*at)->next)
-		if (*at == s) {
-			*at = s->next;
-			break;
-		}
-	pthread_mutex_unlock(&e->lock);
-	if (s->body)
-		unix_client_body_close(s->body);
-	unix_client_free(s->http);
-	fd_closep(&s->fd);
+	stream_delist(s);
+	unix_client_body_close(s->body);
 	free(s);
 }
 
@@ -140,11 +74,15 @@ stream_open(struct engine *e, const char *path, struct engine_stream **ret, stru
 	struct engine_ask ask = { .method = "GET", .path = path, .want = 200 };
 	struct http_call call;
 
-	if (engine_prepare(e, &ask, &target, &call, err) || stream_new(e, &s, err))
+	if (engine_prepare(e, &ask, &target, &call, err))
 		return err->code;
-	if (unix_client_open(s->http, &call, &reply, &s->body, err))
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return err_nomem(err);
+	s->engine = e;
+	if (unix_client_open(e->http, &call, &reply, &s->body, err))
 		return engine_failed(e, err);
-	if (engine_judge(&ask, &reply, err))
+	if (engine_judge(&ask, &reply, err) || stream_enlist(s, err))
 		return err->code;
 	*ret = s;
 	s = NULL;
@@ -158,13 +96,18 @@ engine_stream_read(struct engine_stream *s, char *out, size_t max)
 }
 
 void
+engine_stream_cancel(struct engine_stream *s)
+{
+	unix_client_body_cancel(s->body);
+}
+
+void
 engine_cancel(struct engine *e)
 {
 	pthread_mutex_lock(&e->lock);
 	e->cancelled = true;
 	for (struct engine_stream *s = e->streams; s; s = s->next)
-		if (s->fd >= 0)
-			(void)shutdown(s->fd, SHUT_RDWR);
+		unix_client_body_cancel(s->body);
 	pthread_mutex_unlock(&e->lock);
 }
 

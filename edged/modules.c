@@ -228,6 +228,14 @@ check(struct modules *m, const struct module_spec *spec, char **ret_body, struct
 	return ERR_OK;
 }
 
+enum err_code
+modules_check(struct modules *m, const struct module_spec *spec, struct err *err)
+{
+	AUTO(str_freep) char *body = NULL;
+
+	return check(m, spec, &body, err);
+}
+
 static enum err_code
 make(struct modules *m, const char *name, const char *body, struct err *err)
 {

@@ -49,6 +49,9 @@ enum err_code modules_list(
 enum err_code modules_get(
     struct modules *m, const char *name, struct edged_module *ret, struct err *err) MUST_CHECK;
 
+/* Could this be made: name, length of its socket's path, createOptions?  Nothing is done. */
+enum err_code modules_check(
+    struct modules *m, const struct module_spec *spec, struct err *err) MUST_CHECK;
 /* Pull, create; not started, and without a listener.  ERR_PEER 409: the name is in use. */
 enum err_code modules_create(
     struct modules *m, const struct module_spec *spec, struct err *err) MUST_CHECK;

@@ -22,10 +22,11 @@ struct edged {
 	struct engine *engine;
 	struct listeners *listeners;
 	struct modules *modules;
-	struct agent *agent;
+	struct systeminfo *systeminfo;
 	struct boot *boot;
 	struct child *child;
 	struct http_server *server;
+	bool abandoned; /* a thread that waits for a peer outlived edged_stop */
 
 	/* workload process: its own, see workload.c */
 	struct workload *workload;
