@@ -1,0 +1,157 @@
+#include "tests/support/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "keyd/config.h"
+
+static enum err_code
+load(const char *text, struct keyd_config *ret, struct err *err)
+{
+	const struct config_source from = { support_path("config.toml"), support_path("config.d") };
+
+	support_write(from.file, text);
+	return keyd_config_load(&from, ret, err);
+}
+
+/* keyd.md 5: all of it optional */
+START_TEST(test_empty)
+{
+	AUTO(keyd_config_done) struct keyd_config c = { 0 };
+	struct err err = { 0 };
+
+	ck_ok(load("", &c, &err));
+	ck_assert_int_eq(c.max_requests, 10);
+	ck_assert_ptr_null(c.places.homedir_path);
+	ck_assert_ptr_null(c.endpoints.aziot_keyd);
+	ck_assert_uint_eq(c.principals.n, 0);
+	ck_assert_uint_eq(c.preloaded.n, 0);
+}
+END_TEST
+
+START_TEST(test_full)
+{
+	AUTO(keyd_config_done) struct keyd_config c = { 0 };
+	struct err err = { 0 };
+
+	ck_ok(load("max_requests = 25\n"
+		   "[aziot_keys]\n"
+		   "homedir_path = \"/var/lib/aziot/keyd\"\n"
+		   "[preloaded_keys]\n"
+		   "device-id = \"file:///var/secrets/device%20id.pem\"\n"
+		   "\"est.id\" = \"file:///est\"\n"
+		   "[[principal]]\n"
+		   "uid = 4294967295\n"
+		   "keys = [\"a*\", \"b\"]\n"
+		   "[[principal]]\n"
+		   "uid = 1\n"
+		   "keys = []\n"
+		   "[endpoints]\n"
+		   "aziot_keyd = \"unix:///tmp/keyd.sock\"\n"
+		   "aziot_certd = \"unix:///tmp/certd.sock\"\n",
+	    &c, &err));
+	ck_assert_int_eq(c.max_requests, 25);
+	ck_assert_str_eq(c.places.homedir_path, "/var/lib/aziot/keyd");
+	ck_assert_uint_eq(c.preloaded.n, 2);
+	ck_assert_str_eq(c.preloaded.at[0].id, "device-id");
+	ck_assert_str_eq(c.preloaded.at[0].path, "/var/secrets/device id.pem");
+	ck_assert_str_eq(c.preloaded.at[1].id, "est.id");
+	ck_assert_uint_eq(c.principals.n, 2);
+	ck_assert_int_eq(c.principals.at[0].uid, UINT32_MAX);
+	ck_assert_uint_eq(c.principals.at[0].keys.n, 2);
+	ck_assert_str_eq(c.principals.at[0].keys.at[0], "a*");
+	ck_assert_str_eq(c.endpoints.aziot_keyd, "unix:///tmp/keyd.sock");
+}
+END_TEST
+
+/* Each is refused with the place and the key. */
+static const struct {
+	const char *contract, *text, *line, *says;
+} wrong[] = {
+	{ "keyd.md 5: unknown parameter", "[aziot_keys]\nhomedir_path = \"/x\"\nhome = \"/y\"\n",
+	    ":3:", "aziot_keys.home" },
+	{ "keyd.md 5: only known parameters", "[aziot_keys]\nHOMEDIR_PATH = \"/x\"\n",
+	    ":2:", "aziot_keys.HOMEDIR_PATH" },
+	{ "not with this version", "[aziot_keys]\n\npkcs11_lib_path = \"/x.so\"\n",
+	    ":3:", "PKCS#11 keys come with" },
+	{ "not with this version", "[aziot_keys]\npkcs11_base_slot = \"pkcs11:token=x\"\n",
+	    ":2:", "PKCS#11 keys come with" },
+	{ "not with this version", "[preloaded_keys]\nk = \"pkcs11:token=x;object=y\"\n",
+	    ":2:", "PKCS#11 keys come with" },
+	{ "keyd.md 5: other scheme", "[preloaded_keys]\nk = \"http://x/y\"\n",
+	    ":2:", "preloaded_keys.k" },
+	{ "keyd.md 5: file:///abs/path", "[preloaded_keys]\nk = \"file://x/y\"\n",
+	    ":2:", "preloaded_keys.k" },
+	{ "keyd.md 5: map id to URI", "[preloaded_keys]\nk = 1\n", ":2:", "preloaded_keys.k" },
+	{ "keyd.md 5: u32", "[[principal]]\nuid = -1\nkeys = []\n", ":2:", "principal[0].uid" },
+	{ "keyd.md 5: u32", "[[principal]]\nuid = 4294967296\nkeys = []\n",
+	    ":2:", "principal[0].uid" },
+	{ "keyd.md 5: array of patterns", "[[principal]]\nuid = 1\nkeys = \"*\"\n",
+	    ":3:", "principal[0].keys" },
+	{ "keyd.md 5: both are needed", "[[principal]]\nuid = 1\n", ":1:", "principal[0].keys" },
+	{ "keyd.md 5: integer", "max_requests = \"10\"\n", ":1:", "max_requests" },
+	{ "nobody could connect", "max_requests = 0\n", ":1:", "max_requests" },
+	{ "common.md 2: bad TOML", "[aziot_keys\n", ":1:", "" },
+};
+
+START_TEST(test_wrong)
+{
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct keyd_config c = { 0 };
+		struct err err = { 0 };
+
+		ck_err(load(wrong[i].text, &c, &err), ERR_CONFIG);
+		ck_assert_msg(strstr(err.text, "config.toml") && strstr(err.text, wrong[i].line) &&
+				  strstr(err.text, wrong[i].says),
+		    "%s: %s", wrong[i].contract, err.text);
+	}
+}
+END_TEST
+
+START_TEST(test_policy)
+{
+	AUTO(keyd_config_done) struct keyd_config c = { 0 };
+	const struct peer peer = { .uid = 1000, .pidfd = -1 };
+	struct policy *policy = NULL;
+	struct err err = { 0 };
+
+	ck_ok(load("[[principal]]\nuid = 1000\nkeys = [\"a\"]\n[[principal]]\nuid = 1000\n"
+		   "keys = [\"b?\"]\n",
+	    &c, &err));
+	ck_ok(policy_new(&policy, &err));
+	ck_ok(keyd_config_apply_policy(&c, policy, &err));
+	ck_ok(policy_allow(policy, &peer, "a", &err));
+	ck_ok(policy_allow(policy, &peer, "bc", &err));
+	ck_err(policy_allow(policy, &peer, "b", &err), ERR_DENIED);
+	policy_free(policy);
+}
+END_TEST
+
+/* What upstream's `config apply` writes for keyd is read; only PKCS#11 waits for a later version. */
+START_TEST(test_golden)
+{
+	const char *dir = support_shared_data("apply-identity");
+	AUTO(str_freep) char *names = NULL;
+	char *rest, *name;
+	int n = 0;
+
+	if (!dir)
+		return;
+	names = support_sh("ls %s/*/keyd.toml", dir);
+	rest = names;
+	while ((name = strsep(&rest, "\n"))) {
+		AUTO(bytes_done) struct bytes text = support_read(name);
+		AUTO(keyd_config_done) struct keyd_config c = { 0 };
+		struct err err = { 0 };
+
+		if (strstr((char *)text.data, "pkcs11:"))
+			ck_err(load((char *)text.data, &c, &err), ERR_CONFIG);
+		else
+			ck_ok(load((char *)text.data, &c, &err));
+		n++;
+	}
+	ck_assert_int_ge(n, 10);
+}
+END_TEST
+
+TEST_MAIN("keyd/config", test_empty, test_golden, test_full, test_wrong, test_policy)
