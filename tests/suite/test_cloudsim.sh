@@ -285,6 +285,9 @@ is "hang: curl gives up" "$CURL" 28
 fault 'truncated:step=list'
 call GET "$LIST" "${AUTH[@]}"
 is "truncated: curl sees it" "$CURL" 18
+fault '201:step=create'
+judge "201 for a create" 201 accepted PUT "/devices/Dev-1/modules/m3?$HUB_VERSION" "${TYPE[@]}" -d '{"moduleId":"m3","deviceId":"Dev-1"}'
+judge "and gone again" 204 accepted DELETE "/devices/Dev-1/modules/m3?$HUB_VERSION" "${ANY[@]}"
 fault 'not-json:step=list'
 judge "not-json" 200 accepted GET "$LIST"
 jq . >/dev/null 2>&1 <<<"$BODY"
@@ -364,6 +367,18 @@ for bad in "" "--enroll a=notbase64!" "--enroll a=YWJj" "--enroll =x" "--listen 
 	ok "refuses '$bad'" $((status == 1 || status == 2 ? 0 : 1))
 	[ -s "$T/err" ]
 	ok "says why: '$bad'" $?
+done
+printf 'scope = "0ne00FILE"\nenroll = ["Dev-1=%s"]\nretry-after = 2\nedge = true\nfault = "500:step=poll"\n' "$KEY" >"$T/sim.toml"
+sim_start file --config "$T/sim.toml" --hub hub.demo
+as "$(token "0ne00file/registrations/dev-1" "$KEY" 300 registration)"
+register "configured by a file" 202 accepted "/0ne00FILE/registrations/Dev-1/register?$DPS_VERSION"
+like "configured by a file" "$(head_lower)" '*retry-after: 2*'
+stop file
+for bad in 'nonsense = 1' 'enroll = 5' 'enroll = [5]' 'edge = "x"' 'retry-after = "soon"' 'enroll = ["a=b"' 'config = "x"'; do
+	echo "$bad" >"$T/bad.toml"
+	timeout 5 "$SIM" --config "$T/bad.toml" --enroll a --dir "$T/ca" 2>"$T/err"
+	is "refuses $bad" $? 2
+	like "names the line: $bad" "$(cat "$T/err")" '*bad.toml:[12]*'
 done
 sim_start invented --enroll my-device --device my-manual
 like "prints a configuration" "$(cat "$T/invented.log")" '*source = "dps"*symmetric_key = { value = "*source = "manual"*'

@@ -17,6 +17,7 @@ const char *const fault_names[] = {
 	[FAULT_NOT_JSON] = "not-json",
 	[FAULT_OVERSIZED] = "oversized",
 	[FAULT_EMPTY] = "empty",
+	[FAULT_201] = "201",
 	[FAULT_KINDS] = NULL,
 };
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/b64.h"
+#include "base/file.h"
+#include "data/toml.h"
 #include "tests/peer/cloudsim/http.h"
 
 #define SPECS_MAX 256
@@ -18,34 +20,32 @@ struct spec {
 
 struct options {
 	const char *listen, *dir, *hub, *scope, *log, *state;
-	char *names; /* owned; NULL: NAMES */
+	char *names;	     /* owned; NULL: NAMES */
+	struct bytes text;   /* of --config */
+	struct toml *config; /* values of options may point into it */
 	struct spec specs[SPECS_MAX];
 	size_t n_specs;
 };
 
+/* clang-format off */
 static const char help[] =
     "edgekeep-cloudsim - try a device without a cloud subscription\n"
     "\n"
-    "Serves, over TLS on one port, the device side of the Device Provisioning Service and the "
-    "registry of\n"
-    "module identities of IoT Hub; judges every request as the cloud would and writes the verdict "
-    "as a line of JSON.\n"
+    "Serves, over TLS on one port, the device side of the Device Provisioning Service and the registry of\n"
+    "module identities of IoT Hub; judges every request as the cloud would and writes the verdict as a line of JSON.\n"
     "\n"
     "  edgekeep-cloudsim --enroll my-device\n"
     "\n"
-    "makes a certificate authority in ./cloudsim, invents a key for the device, and prints what to "
-    "put into the\n"
-    "device's configuration.\n"
+    "makes a certificate authority in ./cloudsim, invents a key for the device, and prints what to put into the\n"
+    "device's configuration.  The device must trust ./cloudsim/ca.pem (SSL_CERT_FILE, or update-ca-certificates).\n"
     "\n"
+    "  --config FILE            TOML; its keys are the options below, without the dashes: enroll = [\"a\", \"b\"]\n"
     "  --listen ADDRESS:PORT    where to listen; port 0: any free one (127.0.0.1:8443)\n"
     "  --dir DIR                where ca.pem and its key are kept (./cloudsim)\n"
-    "  --name NAME[,NAME...]    names and addresses in the server's certificate "
-    "(localhost,127.0.0.1,dps.demo,hub.demo)\n"
-    "  --hub NAME[:PORT]        the hub that devices are assigned to (localhost and the port "
-    "listened on)\n"
+    "  --name NAME[,NAME...]    names and addresses in its certificate; may be repeated (localhost,127.0.0.1,dps.demo,hub.demo)\n"
+    "  --hub NAME[:PORT]        the hub that devices are assigned to (localhost and the port listened on)\n"
     "  --scope ID               id scope (0ne00000000)\n"
-    "  --enroll ID[=KEY[,KEY]]  individual enrollment by symmetric key, in base64; without one it "
-    "is invented and printed\n"
+    "  --enroll ID[=KEY[,KEY]]  individual enrollment by symmetric key, in base64; without one it is invented and printed\n"
     "  --enroll-group KEY[,KEY] group enrollment: device keys derive from it\n"
     "  --device ID[=KEY[,KEY]]  a device that is in the hub already, for manual provisioning\n"
     "  --edge                   devices come with $edgeAgent and $edgeHub, as IoT Edge devices do\n"
@@ -53,36 +53,31 @@ static const char help[] =
     "  --retry-after SECONDS    what DPS asks devices to wait between polls (1)\n"
     "  --max-lifetime SECONDS   tokens that live longer are refused as far-future (86400)\n"
     "  --max-modules N          modules that a device may have (50)\n"
-    "  --errors SHAPE           bodies of the hub's errors: classic, json, edgehub, empty "
-    "(classic)\n"
+    "  --errors SHAPE           bodies of the hub's errors: classic, json, edgehub, empty (classic)\n"
     "  --fault SPEC             make something go wrong, see below; may be repeated\n"
     "  --log FILE               where the lines of JSON go, appended (standard output)\n"
     "  --state FILE             keep the registry there over a restart\n"
     "  --version, --help\n"
     "\n"
     "Faults: KIND[:step=STEP][,nth=N][,times=N][,after][,retry-after=SECONDS]\n"
-    "  drop hang 401 429 500    close, stay silent, or refuse; with `after` once the request has "
-    "taken effect\n"
-    "  assigning failed disabled     what a poll says\n"
-    "  truncated not-json oversized empty   what an answer looks like\n"
+    "  drop hang 401 429 500                    close, stay silent, or refuse; with `after` once the request has taken effect\n"
+    "  assigning failed disabled                what a poll says\n"
+    "  truncated not-json oversized empty 201   what an answer looks like\n"
     "  steps: register poll lookup list get create update delete event; none: any\n"
-    "  strikes at the Nth such request (1) and so many TIMES (1; 0 for ever).  "
-    "`drop:step=update,after`, `429:times=0,retry-after=5`\n"
+    "  strikes at the Nth such request (1) and so many TIMES (1; 0 for ever).  `drop:step=update,after`, `429:times=0,retry-after=5`\n"
     "\n"
     "While it runs, from this machine:\n"
-    "  curl --cacert cloudsim/ca.pem https://localhost:8443/sim/faults -d '\"500:step=create\"'   "
-    "add; a list adds several\n"
-    "  curl ... -X DELETE .../sim/faults     clear;     curl ... .../sim/state     devices and "
-    "modules\n"
+    "  curl --cacert cloudsim/ca.pem https://localhost:8443/sim/faults -d '\"500:step=create\"'   add; a list adds several\n"
+    "  curl ... -X DELETE .../sim/faults     clear;     curl ... .../sim/state     devices and modules\n"
     "\n"
-    "Verdicts: accepted, or no-authorization bad-token wrong-audience expired far-future wrong-skn "
-    "wrong-key unknown-scope\n"
-    "unknown-registration unknown-device unknown-module unknown-operation no-if-match "
-    "stale-if-match exists\n"
+    "Verdicts: accepted, or no-authorization bad-token wrong-audience expired far-future wrong-skn wrong-key unknown-scope\n"
+    "unknown-registration unknown-device unknown-module unknown-operation no-if-match stale-if-match exists\n"
     "wrong-content-type bad-body id-mismatch bad-api-version ...; a module shows its token by\n"
     "  POST /devices/DEVICE/modules/MODULE/messages/events?api-version=2020-03-13\n";
+/* clang-format on */
 
 static const struct option long_options[] = {
+	{ "config", required_argument, NULL, 'c' },
 	{ "listen", required_argument, NULL, 'l' },
 	{ "dir", required_argument, NULL, 'D' },
 	{ "name", required_argument, NULL, 'n' },
@@ -182,10 +177,15 @@ take_number(struct sim *s, int option, const char *value, struct err *err)
 	return ERR_OK;
 }
 
+static enum err_code take_config(
+    struct sim *s, struct options *o, const char *path, struct err *err);
+
 static enum err_code
 take_option(struct sim *s, struct options *o, int option, const char *value, struct err *err)
 {
 	switch (option) {
+	case 'c':
+		return take_config(s, o, value, err);
 	case 'l':
 		o->listen = value;
 		return ERR_OK;
@@ -220,6 +220,66 @@ take_option(struct sim *s, struct options *o, int option, const char *value, str
 	default:
 		return take_number(s, option, value, err);
 	}
+}
+
+/* One key of the file: a string, a number, true, or a list of strings. */
+static enum err_code
+take_toml(struct sim *s, struct options *o, int option, struct toml *value, struct err *err)
+{
+	char digits[24];
+
+	switch (value->kind) {
+	case TOML_STRING:
+		if (option == 'E')
+			break;
+		return take_option(s, o, option, value->string.data, err);
+	case TOML_INTEGER:
+		/* numbers are copied by those options that take one */
+		snprintf(digits, sizeof(digits), "%lld", (long long)value->integer);
+		if (strchr("armM", option))
+			return take_number(s, option, digits, err);
+		break;
+	case TOML_BOOL:
+		if (option == 'E') {
+			s->edge = value->boolean;
+			return ERR_OK;
+		}
+		break;
+	case TOML_ARRAY:
+		for (size_t i = 0; i < value->items.n; i++) {
+			if (value->items.at[i]->kind == TOML_ARRAY)
+				return err_set(err, ERR_INVALID, "a list within a list");
+			if (take_toml(s, o, option, value->items.at[i], err))
+				return err->code;
+		}
+		return ERR_OK;
+	default:
+		break;
+	}
+	return err_set(err, ERR_INVALID, "not a value of this option");
+}
+
+static enum err_code
+take_config(struct sim *s, struct options *o, const char *path, struct err *err)
+{
+	if (o->config)
+		return err_set(err, ERR_INVALID, "--config is given twice");
+	if (file_read(path, (size_t)1 << 20, &o->text, err) ||
+	    toml_parse(path, text_of_bytes(&o->text), &o->config, err))
+		return err->code;
+	for (size_t i = 0; i < o->config->items.n; i++) {
+		struct toml *item = o->config->items.at[i];
+		const struct option *option = long_options;
+
+		while (option->name && strcmp(option->name, item->key) != 0)
+			option++;
+		if (!option->name || strchr("cVh", option->val))
+			return err_set(err, ERR_INVALID, "%s:%u: there is no option %s", path,
+			    item->line, item->key);
+		if (take_toml(s, o, option->val, item, err))
+			return err_wrap(err, "%s:%u: %s", path, item->line, item->key);
+	}
+	return ERR_OK;
 }
 
 static enum err_code
@@ -381,5 +441,7 @@ main(int argc, char **argv)
 		status = run(&s, &o);
 	sim_done(&s);
 	str_freep(&o.names);
+	toml_freep(&o.config);
+	bytes_done(&o.text);
 	return status;
 }

@@ -307,6 +307,9 @@ apply_fault(struct sim *s, struct exchange *x, const struct fault *f)
 		json_decref(x->json);
 		x->json = NULL;
 		return DEED_ANSWER;
+	case FAULT_201: /* which the hub's reference allows for a PUT (cloud-iothub.md 1) */
+		x->status = x->status == 200 ? 201 : x->status;
+		return DEED_ANSWER;
 	default:
 		dps_alter(s, x, f->kind);
 		return DEED_ANSWER;

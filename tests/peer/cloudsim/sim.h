@@ -66,6 +66,7 @@ enum fault_kind {
 	FAULT_NOT_JSON,
 	FAULT_OVERSIZED,
 	FAULT_EMPTY,
+	FAULT_201,
 	FAULT_KINDS
 };
 extern const char *const fault_names[];
