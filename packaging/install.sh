@@ -1,0 +1,55 @@
+#!/bin/sh
+# install.sh - what `make install` does: the daemons at the paths where their predecessors were, so that units, drop-ins and
+# scripts of operators keep working.  Stripped; installed size at most 2 MB.
+#
+#   DESTDIR  root of the tree that is filled (a package's build); users are not looked for then
+#   PREFIX   /usr; units are changed to fit another
+#   BUILD    where `make` has put the programs
+set -eu
+cd "$(dirname "$0")/.."
+umask 022
+PREFIX=${PREFIX:-/usr} DESTDIR=${DESTDIR:-} BUILD=${BUILD:-build}
+to=$DESTDIR$PREFIX
+identity=$to/libexec/aziot-identity-service
+
+program() { install -D -s -m 0755 "$BUILD/bin/$1" "$2"; }
+for daemon in keyd certd identityd tpmd; do program $daemon "$identity/aziot-$daemon"; done
+program edged "$to/libexec/aziot/aziot-edged"
+program edgekeep "$to/bin/edgekeep"
+program edgekeep-cloudsim "$to/bin/edgekeep-cloudsim"
+ln -sf edgekeep "$to/bin/aziotctl"
+ln -sf edgekeep "$to/bin/iotedge"
+
+mkdir -p "$to/lib/systemd/system" "$to/lib/sysusers.d"
+for unit in packaging/systemd/*.service packaging/systemd/*.socket; do
+	sed "s|=/usr/libexec/|=$PREFIX/libexec/|" "$unit" >"$to/lib/systemd/system/${unit##*/}"
+	chmod 0644 "$to/lib/systemd/system/${unit##*/}"
+done
+install -m 0644 packaging/systemd/sysusers.conf "$to/lib/sysusers.d/edgekeep.conf"
+
+# manual [aziot-]NAME.SECTION from a daemon's or the operator's program's own directory
+manual() {
+	[ -f "$1" ] || return 0
+	install -D -m 0644 "$1" "$to/share/man/man${1##*.}/$2${1##*/}"
+}
+for daemon in keyd certd identityd tpmd edged; do manual $daemon/$daemon.8 aziot-; done
+for page in ctl/*.[1-8]; do manual "$page" ""; done
+
+# directory MODE USER PATH: owned by the user where it is there already; else the package or systemd sees to it
+directory() {
+	mkdir -p "$DESTDIR$3"
+	chmod "$1" "$DESTDIR$3"
+	if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ] && id "$2" >/dev/null 2>&1; then
+		chown "$2:$2" "$3"
+	fi
+}
+while read -r user name mode; do
+	directory 0700 "$user" "/etc/aziot/$name/config.d"
+	directory "$mode" "$user" "/var/lib/aziot/$name"
+done <<END
+aziotks keyd 0700
+aziotcs certd 0700
+aziotid identityd 0700
+aziottpm tpmd 0700
+iotedge edged 0755
+END
