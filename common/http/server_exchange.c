@@ -11,8 +11,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-/* Of a connection, for its request's head: names, values and what libmicrohttpd keeps of each (docs/compat.md). */
-#define HEAD_BYTES  ((size_t)64 * 1024)
+/*
+ * Of a connection, for its request's head and what libmicrohttpd keeps of it.  Above 32 KiB it maps and unmaps the memory
+ * for each connection, which makes a connection per request, as most clients have it, cost three times as much.
+ */
+#define HEAD_BYTES  ((size_t)32 * 1024)
 #define HEADERS_MAX 100
 /* A body over HTTP_BODY_MAX is read to its end up to here, so that the client hears of the 413 rather than of a reset. */
 #define DRAIN_MAX ((size_t)8 * 1024 * 1024)

@@ -517,7 +517,8 @@ static const struct {
 } heads[] = {
 	{ "100 headers", 100, 0, 1, 200, 200, true },
 	{ "more than 100 headers: 431", 101, 0, 1, 431, 431, true },
-	{ "a head of 40 KiB", 0, 40960, 1, 200, 200, true },
+	{ "a head of 24 KiB", 0, 24 * 1024, 1, 200, 200, true },
+	{ "100 headers and 20 KiB", 99, 20 * 1024, 1, 200, 200, true },
 	{ "a target of 16 KiB", 0, 0, 16384, 200, 200, true },
 	{ "compat: a head over the limit", 0, 80000, 1, 431, 431, false },
 	{ "compat: far over the limit", 0, 1000000, 1, 431, 431, false },
