@@ -45,7 +45,7 @@ edged_load(struct daemon *d, struct err *err)
 	}
 	d->service = e;
 	d->engine_socket = e->config.engine_socket;
-	d->state_dir = e->config.real_homedir;
+	d->state_dir = e->config.cache_dir;
 	return ERR_OK;
 }
 
@@ -55,11 +55,10 @@ edged_open(struct daemon *d, struct err *err)
 	struct edged *e = d->service;
 
 	if (listen_open(e->config.listen.management_uri, "aziot-edged.mgmt.socket", 0, 0660,
-		&e->management_fd, err) ||
-	    listen_open(e->config.listen.workload_uri, "aziot-edged.workload.socket", 0, 0666,
-		&e->legacy_fd, err))
+		&e->management_fd, err))
 		return err->code;
-	return spawner_start(d->argv, &edged_spawner_sandbox, d->sandbox, &e->spawner, err);
+	return listen_open(e->config.listen.workload_uri, "aziot-edged.workload.socket", 0, 0666,
+	    &e->legacy_fd, err);
 }
 
 /* --- prepare */
@@ -155,7 +154,8 @@ edged_prepare(struct daemon *d, struct err *err)
 {
 	struct edged *e = d->service;
 
-	if (make_clients(e, err) || make_runtime(e, err))
+	if (spawner_start(d->argv, &edged_spawner_sandbox, d->sandbox, &e->spawner, err) ||
+	    make_clients(e, err) || make_runtime(e, err))
 		return err->code;
 	return make_server(e, err);
 }
