@@ -362,8 +362,7 @@ serve(struct daemon *d, const sigset_t *signals)
 		return 1;
 	}
 	log_info("ready; sandbox %s, Landlock ABI %d, peers by pidfd: %s",
-	    d->sandbox == SANDBOX_OFF ? "off" : "on", sandbox_landlock_abi(),
-	    peer_has_pidfd() ? "yes" : "no");
+	    sandbox_mode_name(d->sandbox), sandbox_landlock_abi(), peer_has_pidfd() ? "yes" : "no");
 	notify_status("ready");
 	notify_ready();
 	wait_for_end(d, signals);
@@ -463,7 +462,9 @@ daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	if (args.check)
 		return load(d, &args);
 	log_info("%s %s", spec->name, daemon_version);
-	if (find_user(d, args.user, &err)) {
+	/* a role comes to life under the spawner's filter */
+	if ((d->role->name && sandbox_tell_refusals(d->sandbox, &err)) ||
+	    find_user(d, args.user, &err)) {
 		log_err(&err);
 		return 1;
 	}

@@ -23,6 +23,12 @@ sandbox_mode_of(const char *name)
 	return -1;
 }
 
+const char *
+sandbox_mode_name(enum sandbox_mode mode)
+{
+	return mode_names[mode];
+}
+
 enum err_code
 sandbox_paths_add(struct sandbox_paths *paths, const char *path, unsigned access, struct err *err)
 {

@@ -77,8 +77,12 @@ enum err_code sandbox_apply(const struct sandbox_role *role, const struct sandbo
     enum sandbox_mode mode, struct err *err) MUST_CHECK;
 int sandbox_landlock_abi(void);
 
+/* The SIGSYS handler alone, for a process that was started under somebody's filter and has no policy of its own yet. */
+enum err_code sandbox_tell_refusals(enum sandbox_mode mode, struct err *err) MUST_CHECK;
+
 /* "off", "log", "errno", "kill"; -1 for anything else. */
 int sandbox_mode_of(const char *name);
+const char *sandbox_mode_name(enum sandbox_mode mode);
 
 /* One thing that --sandbox-probe tries. */
 struct sandbox_probe_target {

@@ -9,21 +9,23 @@
 
 /* Newer architectures have only the later form of some calls, and the C library uses what there is. */
 #ifdef SYS_rename
-#define POLL   "poll"
-#define EPOLL  "epoll_wait"
-#define RENAME "rename"
-#define LINK   "link"
-#define UNLINK "unlink"
-#define MKDIR  "mkdir"
-#define ACCESS "access"
+#define POLL	 "poll"
+#define EPOLL	 "epoll_wait"
+#define RENAME	 "rename"
+#define LINK	 "link"
+#define UNLINK	 "unlink"
+#define MKDIR	 "mkdir"
+#define ACCESS	 "access"
+#define READLINK "readlink"
 #else
-#define POLL   "ppoll"
-#define EPOLL  "epoll_pwait"
-#define RENAME "renameat", "renameat2"
-#define LINK   "linkat"
-#define UNLINK "unlinkat"
-#define MKDIR  "mkdirat"
-#define ACCESS "faccessat"
+#define POLL	 "ppoll"
+#define EPOLL	 "epoll_pwait"
+#define RENAME	 "renameat", "renameat2"
+#define LINK	 "linkat"
+#define UNLINK	 "unlinkat"
+#define MKDIR	 "mkdirat"
+#define ACCESS	 "faccessat"
+#define READLINK "readlinkat"
 #endif
 
 SANDBOX_CALLS(sandbox_runtime, "memory, threads, time, signals, output, exit",
@@ -69,6 +71,6 @@ SANDBOX_CALLS(sandbox_spawn,
     ACCESS, "openat", "newfstatat", "fstat", "pread64", "lseek", "mmap:exec", "mprotect:exec",
     "arch_prctl", "set_tid_address", "prlimit64:any",
     /* daemon_main up to the new role's own policy, and the configuration */
-    "umask", "geteuid", "getegid", "getgroups", "getdents64", "socketpair", "getsockopt",
+    "umask", "geteuid", "getegid", "getgroups", "getdents64", READLINK, "socketpair", "getsockopt",
     "prctl:any", "capset", "tgkill:any", "landlock_create_ruleset", "landlock_add_rule",
     "landlock_restrict_self", "seccomp");

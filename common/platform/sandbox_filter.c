@@ -113,20 +113,21 @@ collect_names(struct err *err)
 	}
 	if (buf_take(&names, &all, err))
 		return err->code;
-	free(refusal.names);
 	refusal.names = (char *)all.data;
 	return ERR_OK;
 }
 
-static enum err_code
-install_handler(enum sandbox_mode mode, struct err *err)
+enum err_code
+sandbox_tell_refusals(enum sandbox_mode mode, struct err *err)
 {
 	/* SA_NODEFER: a call that the handler itself may not make must not hang in it */
 	struct sigaction action = { .sa_sigaction = on_sigsys,
 		.sa_flags = SA_SIGINFO | SA_NODEFER };
 	sigset_t set;
 
-	if (collect_names(err))
+	if (mode != SANDBOX_ERRNO && mode != SANDBOX_KILL)
+		return ERR_OK;
+	if (!refusal.names && collect_names(err))
 		return err->code;
 	refusal.mode = mode;
 	sigemptyset(&action.sa_mask);
@@ -299,7 +300,7 @@ filter_apply(const struct sandbox_role *role, enum sandbox_mode mode, struct err
 		seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	/* a binary tree: the newest calls cost no more than the oldest */
 	seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	if (add_rules(ctx, role, err) || (!log && install_handler(mode, err)))
+	if (add_rules(ctx, role, err) || sandbox_tell_refusals(mode, err))
 		return err->code;
 	code = seccomp_load(ctx);
 	if (code < 0)
