@@ -22,6 +22,15 @@ preloaded_path(const char *in, void *ret, struct err *err)
 	return uri_file_path(in, ret, err);
 }
 
+/* A socket, never TCP (decisions.md, [endpoints]); where it is, listen_open finds out. */
+static enum err_code
+socket_uri(const char *in, void *ret, struct err *err)
+{
+	if (strncmp(in, "unix:///", 8) != 0 && strncmp(in, "fd://", 5) != 0)
+		return err_set(err, ERR_INVALID, "expected unix:///path or fd://name");
+	return str_copy(ret, in, err);
+}
+
 static void
 free_string(void *value)
 {
@@ -43,7 +52,7 @@ FIELDS_ARM(principal_fields, keyd_config_principal,
 	STRS(keys, "keys", REQUIRED));
 
 FIELDS_ARM(endpoints_fields, keyd_config_endpoints,
-	STR(aziot_keyd, "aziot_keyd", NONEMPTY));
+	PARSE(aziot_keyd, "aziot_keyd", OPTIONAL, socket_uri, free_string));
 
 FIELDS(keyd_config,
 	INT   (max_requests, "max_requests",   OPTIONAL, 1, 10000),

@@ -90,6 +90,8 @@ static const struct {
 	    ":3:", "principal[0].keys" },
 	{ "keyd.md 5: both are needed", "[[principal]]\nuid = 1\n", ":1:", "principal[0].keys" },
 	{ "keyd.md 5: integer", "max_requests = \"10\"\n", ":1:", "max_requests" },
+	{ "decisions.md, [endpoints]: never TCP", "[endpoints]\naziot_keyd = \"http://h:80\"\n",
+	    ":2:", "endpoints.aziot_keyd" },
 	{ "nobody could connect", "max_requests = 0\n", ":1:", "max_requests" },
 	{ "common.md 2: bad TOML", "[aziot_keys\n", ":1:", "" },
 };
