@@ -259,6 +259,7 @@ START_TEST(test_refusals)
 	};
 	struct err err = { 0 };
 
+	ck_assert_ptr_nonnull(leaf);
 	ck_ok(store_write(s->store, config, "junk", TEXT("junk"), &err));
 	fake_keyd_put_pair("stranger", EVP_EC_gen("P-256"));
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
