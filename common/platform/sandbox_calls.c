@@ -68,8 +68,8 @@ SANDBOX_CALLS(sandbox_spawn,
     "clone:fork", "execveat", "wait4", "kill", "getppid", "dup3", "close_range", "recvmsg",
     "sendmsg", "recvfrom", "sendto",
     /* the dynamic loader */
-    ACCESS, "openat", "newfstatat", "fstat", "pread64", "lseek", "mmap:exec", "mprotect:exec",
-    "arch_prctl", "set_tid_address", "prlimit64:any",
+    ACCESS, "faccessat2", "openat", "newfstatat", "fstat", "pread64", "lseek", "mmap:exec",
+    "mprotect:exec", "arch_prctl", "set_tid_address", "prlimit64:any",
     /* daemon_main up to the new role's own policy, and the configuration */
     "umask", "geteuid", "getegid", "getgroups", "getdents64", READLINK, "socketpair", "getsockopt",
     "prctl:any", "capset", "tgkill:any", "landlock_create_ruleset", "landlock_add_rule",

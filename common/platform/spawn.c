@@ -100,8 +100,10 @@ exec_role(struct self *self, const struct request *req, const int *fds, pid_t pa
 	sigset_t none;
 
 	/* a child outlives neither the spawner nor, by it, the daemon */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return;
+	if (getppid() != parent)
+		_exit(127);
 	memcpy(all, fds, req->n_fds * sizeof(fds[0]));
 	all[req->n_fds] = FD_EXE;
 	if (!arrange(all, (int)req->n_fds + 1, 3))
