@@ -1,7 +1,6 @@
 #include "identityd/service.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "data/uri.h"
@@ -14,7 +13,8 @@
 #define SOCKET_MODE	 0660
 #define FIRST_VERDICT_MS 60000
 /* callers that wait for the cloud hold a thread each; one uid has at most half of them */
-#define WORKERS 16
+#define WORKERS	 16
+#define OWN_JOBS UINT32_MAX /* no uid: whose share of the pool our own work counts to */
 
 /* --- the parts --- */
 
@@ -170,8 +170,7 @@ identityd_allow(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 static enum err_code
 begin_provisioning(struct identityd *s, struct err *err)
 {
-	return pool_submit(
-	    http_server_pool(s->server), (uint32_t)getuid(), provision_run, s->provision, err);
+	return pool_submit(http_server_pool(s->server), OWN_JOBS, provision_run, s->provision, err);
 }
 
 enum err_code

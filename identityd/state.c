@@ -287,8 +287,6 @@ state_backup_drop(struct state *s, const struct device *d, const char *module_id
 	__atomic_add_fetch(&s->deletes, 1, __ATOMIC_SEQ_CST);
 	if (backup_path(s, d, module_id, &path, err))
 		return err->code;
-	if (access(path, F_OK))
-		return ERR_OK;
 	return file_remove(path, err);
 }
 
