@@ -2,13 +2,21 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "data/uri.h"
 #include "identityd/cloud.h"
 
+#ifdef SYS_rmdir
+#define RMDIR "rmdir"
+#else
+#define RMDIR "unlinkat"
+#endif
+static SANDBOX_CALLS(prune, "drop the backups of a device that this one was before", RMDIR);
+
 /* HTTPS to DPS and hub, calls to keyd, certd, tpmd, and its own state: nothing else. */
 static const struct sandbox_calls *const calls[] = { &sandbox_runtime, &sandbox_serve,
-	&sandbox_files, &sandbox_connect, &sandbox_resolve, NULL };
+	&sandbox_files, &sandbox_connect, &sandbox_resolve, &prune, NULL };
 
 static const int families[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_UNSPEC };
 

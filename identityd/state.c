@@ -142,16 +142,21 @@ backup_path(const struct state *s, const struct device *d, const char *module_id
 }
 
 static void
-remove_files_of(const char *dir)
+remove_backups_in(const char *dir)
 {
 	struct dirent *e;
 	DIR *d = opendir(dir);
 
 	if (!d)
 		return;
-	while ((e = readdir(d)))
-		if (e->d_name[0] != '.')
-			unlinkat(dirfd(d), e->d_name, 0);
+	while ((e = readdir(d))) {
+		AUTO(str_freep) char *path = NULL;
+		struct err err = { 0 };
+
+		if (e->d_name[0] != '.' &&
+		    str_format(&path, &err, "%s/%s", dir, e->d_name) == ERR_OK)
+			unlink(path);
+	}
 	closedir(d);
 	rmdir(dir);
 }
@@ -172,7 +177,7 @@ prune_backups(const struct state *s, const char *keep_dir)
 		if (e->d_name[0] == '.' || str_format(&path, &err, "%s/%s", s->modules, e->d_name))
 			continue;
 		if (strcmp(path, keep_dir) != 0)
-			remove_files_of(path);
+			remove_backups_in(path);
 	}
 	closedir(d);
 }

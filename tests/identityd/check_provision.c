@@ -253,7 +253,6 @@ START_TEST(test_manual)
 	answer("GET", OLD_URL, 200, LISTED);
 	provision_run(provision);
 	check_device("old.demo", "dev-old");
-	ck_err(provision_device(provision, 0, &(struct device *){ NULL }, &err), ERR_OK);
 	teardown();
 }
 END_TEST

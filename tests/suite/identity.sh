@@ -8,22 +8,24 @@ identity_layout() {
 	mkdir -m 755 "$RUN" "$T/state" "$T/etc"
 	for n in 1:keyd 3:identityd; do
 		mkdir -m 700 "$T/state/${n#*:}"
-		mkdir -p -m 755 "$T/etc/${n#*:}/config.d"
+		mkdir -p "$T/etc/${n#*:}/config.d"
 		! is_root || chown "$((UID0 + ${n%:*})):$((UID0 + ${n%:*}))" "$T/state/${n#*:}"
 	done
 	head -c 64 /dev/urandom >"$T/device-key"
 }
 
-# DPS and hub on a free port, which is PORT afterwards; further arguments go to it.
+# cloud_start NAME [OPTION...]: DPS and hub on a free port, which is PORT afterwards; NAME.jsonl is its log
 cloud_start() {
-	start cloudsim "$BIN/edgekeep-cloudsim" --dir "$T/cloud" --listen "127.0.0.1:${PORT:-0}" --scope "$SCOPE" \
-		--enroll "press-07=$(base64 -w0 "$T/device-key")" --log "$T/cloud.jsonl" --state "$T/cloud.state" "$@"
-	if ! wait_for 10 grep -q 'listening on port' "$T/cloudsim.log"; then
-		echo "FAIL the simulated cloud does not start"
-		cat "$T/cloudsim.log"
+	local name=$1
+	shift
+	start "$name" "$BIN/edgekeep-cloudsim" --dir "$T/cloud" --listen 127.0.0.1:0 --scope "$SCOPE" \
+		--enroll "press-07=$(base64 -w0 "$T/device-key")" --log "$T/$name.jsonl" "$@"
+	if ! wait_for 10 grep -q 'listening on port' "$T/$name.log"; then
+		echo "FAIL $name does not start"
+		cat "$T/$name.log"
 		exit 1
 	fi
-	PORT=$(sed -n 's/.*listening on port \([0-9]*\).*/\1/p' "$T/cloudsim.log" | tail -1)
+	PORT=$(sed -n 's/.*listening on port \([0-9]*\).*/\1/p' "$T/$name.log" | tail -1)
 	chmod 755 "$T/cloud" && chmod 644 "$T/cloud/ca.pem"
 }
 sim() { curl -sS --max-time 10 --cacert "$T/cloud/ca.pem" "https://localhost:$PORT/sim/$1" "${@:2}"; }

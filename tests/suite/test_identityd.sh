@@ -1,12 +1,13 @@
 #!/bin/bash
 # identityd with a real keyd and a simulated cloud over TLS: identities of the device and its modules (contracts/identityd.md).
+# shellcheck disable=SC2016
 # shellcheck source=tests/suite/lib.sh
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/identity.sh"
 suite_begin "identityd, keyd and a simulated cloud"
 for tool in jq curl openssl; do need_tool $tool || exit 77; done
 identity_layout
-cloud_start --edge --device dev-manual="$(base64 -w0 "$T/device-key")"
+cloud_start cloud --edge --device dev-manual="$(base64 -w0 "$T/device-key")"
 keyd_start
 
 V='api-version=2020-09-01'
