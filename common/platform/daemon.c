@@ -2,12 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "platform/daemon_args.h"
 #include "platform/listen.h"
 #include "platform/notify.h"
 #include "platform/peer.h"
@@ -27,16 +28,8 @@
 #define GRACE_MS   5000 /* decisions.md, Stop */
 #define ARENAS_MAX 4	/* of malloc: bounds memory, and spares it a look at the processors later */
 
-#define EXIT_USAGE 2
-
 /* The one mutable global of a process, and only because leak checkers look at globals. */
 static struct daemon the_daemon;
-
-struct args {
-	const char *config_file, *config_dir, *user, *role;
-	int sandbox; /* enum sandbox_mode; -1: not said */
-	bool check, probe, done;
-};
 
 int
 daemon_instrumented(void)
@@ -49,119 +42,6 @@ daemon_instrumented(void)
 
 	return (said && strcmp(said, "1") == 0) || (preload && strstr(preload, "vgpreload_"));
 #endif
-}
-
-/* --- arguments -------------------------------------------------------------------------------------------------------- */
-
-static void
-usage(const struct daemon_spec *spec, FILE *out)
-{
-	fprintf(out,
-	    "usage: %s [--config FILE] [--config-dir DIR] [--user NAME|UID:GID[,GID...]]\n"
-	    "       [--sandbox off|log|errno|kill] [--check | --sandbox-probe | --version | "
-	    "--help]\n",
-	    spec->name);
-}
-
-static void
-help(const struct daemon_spec *spec)
-{
-	printf("%s - %s\n\n", spec->name, spec->summary);
-	usage(spec, stdout);
-	printf(
-	    "\n"
-	    "  --config FILE     configuration; %s (or $%s)\n"
-	    "  --config-dir DIR  *.toml in it are merged in; %s (or $%s)\n"
-	    "  --user USER       become this user when started as root; %s\n"
-	    "  --sandbox MODE    what an undeclared system call meets: nothing (off), the "
-	    "kernel's\n"
-	    "                    log (log), EPERM (errno), the end of the process (kill, default)\n"
-	    "  --check           say what is wrong with the configuration; exit status 0 or 1\n"
-	    "  --sandbox-probe   try what the sandbox must refuse; exit status 0 or 1\n"
-	    "  --version         name and version\n"
-	    "  --help            this text\n\n"
-	    "$AZIOT_LOG is off, error, warn, info (default), debug or trace.\n"
-	    "SIGTERM ends it in good order, SIGHUP reads the configuration again.\n",
-	    spec->config_file, spec->config_file_env, spec->config_dir, spec->config_dir_env,
-	    spec->user);
-}
-
-static int
-parse_args(const struct daemon_spec *spec, int argc, char **argv, struct args *args)
-{
-	enum {
-		CONFIG = 1,
-		CONFIG_DIR,
-		USER,
-		SANDBOX,
-		PROBE,
-		CHECK,
-		ROLE,
-		VERSION = 'V',
-		HELP = 'h'
-	};
-	static const struct option options[] = {
-		{ "config", required_argument, NULL, CONFIG },
-		{ "config-dir", required_argument, NULL, CONFIG_DIR },
-		{ "user", required_argument, NULL, USER },
-		{ "sandbox", required_argument, NULL, SANDBOX },
-		{ "sandbox-probe", no_argument, NULL, PROBE },
-		{ "check", no_argument, NULL, CHECK },
-		{ "role", required_argument, NULL, ROLE }, /* said by the spawner only */
-		{ "version", no_argument, NULL, VERSION },
-		{ "help", no_argument, NULL, HELP },
-		{ 0 },
-	};
-	int option;
-
-	optind = 1;
-	while ((option = getopt_long(argc, argv, "Vh", options, NULL)) != -1) {
-		switch (option) {
-		case CONFIG:
-			args->config_file = optarg;
-			break;
-		case CONFIG_DIR:
-			args->config_dir = optarg;
-			break;
-		case USER:
-			args->user = optarg;
-			break;
-		case SANDBOX:
-			args->sandbox = sandbox_mode_of(optarg);
-			if (args->sandbox >= 0)
-				break;
-			fprintf(stderr, "%s: --sandbox is off, log, errno or kill\n", spec->name);
-			usage(spec, stderr);
-			return EXIT_USAGE;
-		case PROBE:
-			args->probe = true;
-			break;
-		case CHECK:
-			args->check = true;
-			break;
-		case ROLE:
-			args->role = optarg;
-			break;
-		case VERSION:
-			/* by the name it was called: aziot-edged is asked for "aziot-edged X" (edged-cli.md) */
-			printf("%s %s\n", program_invocation_short_name, daemon_version);
-			args->done = true;
-			return 0;
-		case HELP:
-			help(spec);
-			args->done = true;
-			return 0;
-		default:
-			usage(spec, stderr);
-			return EXIT_USAGE;
-		}
-	}
-	if (optind < argc) {
-		fprintf(stderr, "%s: %s: not an option\n", spec->name, argv[optind]);
-		usage(spec, stderr);
-		return EXIT_USAGE;
-	}
-	return 0;
 }
 
 static const char *
@@ -415,7 +295,7 @@ probe(struct daemon *d)
 }
 
 static int
-load(struct daemon *d, const struct args *args)
+load(struct daemon *d, const struct daemon_args *args)
 {
 	struct err err = { 0 };
 
@@ -436,13 +316,13 @@ int
 daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 {
 	struct daemon *d = &the_daemon;
-	struct args args = { .sandbox = -1 };
+	struct daemon_args args = { .sandbox = -1 };
 	struct err err = { 0 };
 	sigset_t signals;
 	int status;
 
 	settle(spec);
-	status = parse_args(spec, argc, argv, &args);
+	status = daemon_args_parse(spec, argc, argv, &args);
 	if (status || args.done)
 		return status;
 	*d = (struct daemon){ .spec = spec,
@@ -451,7 +331,7 @@ daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 		.started = clock_unix() };
 	if (!d->role) {
 		fprintf(stderr, "%s: no role %s\n", spec->name, args.role);
-		return EXIT_USAGE;
+		return DAEMON_EXIT_USAGE;
 	}
 	d->config_file = first_of(args.config_file, spec->config_file_env, spec->config_file);
 	d->config_dir = first_of(args.config_dir, spec->config_dir_env, spec->config_dir);
