@@ -39,12 +39,16 @@ is_listed(const struct plan *p, const char *name)
 
 /* ERR_OK: go on with the next one, whatever became of this one. */
 static enum err_code
-went(struct plan *p, enum err_code code, struct err *err)
+went(struct plan *p, enum err_code code, const char *module_id, struct err *err)
 {
 	if (code != ERR_PEER && code != ERR_INVALID && code != ERR_NOT_FOUND)
 		return code;
-	if (code != ERR_NOT_FOUND && p->first.code == ERR_OK)
+	if (code != ERR_NOT_FOUND && p->first.code == ERR_OK) {
+		err_wrap(err, "module %s", module_id);
 		p->first = *err;
+		/* the hub has taken the device: what it says of a module is no verdict on that */
+		p->first.status = 0;
+	}
 	return ERR_OK;
 }
 
@@ -81,12 +85,18 @@ reconcile(struct modules *modules, struct state *state, const struct settings *s
 	    state_device_commit(state, device, err))
 		return err->code;
 	*ret_proven = true;
-	for (size_t i = 0; i < p.listed.modules.n; i++)
-		if (went(&p, treat_listed(&p, &p.listed.modules.at[i], err), err))
+	for (size_t i = 0; i < p.listed.modules.n; i++) {
+		const struct hub_module *module = &p.listed.modules.at[i];
+
+		if (went(&p, treat_listed(&p, module, err), module->module_id, err))
 			return err->code;
-	for (size_t i = 0; i < settings->principals.n; i++)
-		if (went(&p, create_missing(&p, &settings->principals.at[i], err), err))
+	}
+	for (size_t i = 0; i < settings->principals.n; i++) {
+		const struct settings_principal *principal = &settings->principals.at[i];
+
+		if (went(&p, create_missing(&p, principal, err), principal->name, err))
 			return err->code;
+	}
 	if (p.first.code) {
 		*err = p.first;
 		return err->code;

@@ -304,6 +304,24 @@ START_TEST(test_ids)
 }
 END_TEST
 
+START_TEST(test_parent)
+{
+	/* cloud-iothub.md 3 and 5: the parent is asked, in the name of the hub */
+	AUTO(device_unrefp) struct device *child = NULL;
+
+	setup();
+	ck_ok(device_new("Hub.demo", "parent:444", "Dev-1", "device-id", &child, &err));
+	answer("GET", "https://parent:444/devices/Dev-1/modules/m" V, 200,
+	    "{\"moduleId\":\"m\",\"generationId\":\"1\"}");
+	ck_ok(modules_get(modules, child, "m", false, &got, &err));
+	ck_assert_str_eq(got.hub_name, "Hub.demo");
+	ck_assert_str_eq(got.gateway_host, "parent:444");
+	ck_assert_ptr_nonnull(strstr(
+	    fake_https_seen(0)->headers, "SharedAccessSignature sr=hub.demo/devices/dev-1&sig="));
+	teardown();
+}
+END_TEST
+
 START_TEST(test_keyd_restarted)
 {
 	/* a handle that keyd no longer takes is fetched anew, once */
@@ -342,4 +360,4 @@ END_TEST
 
 TEST_MAIN("identityd/modules", test_create, test_create_existing, test_resumed,
     test_other_authentication, test_read, test_prefer_backup, test_update_delete, test_list,
-    test_ids, test_keyd_restarted, test_master_made)
+    test_ids, test_parent, test_keyd_restarted, test_master_made)

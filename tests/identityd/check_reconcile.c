@@ -156,10 +156,12 @@ START_TEST(test_refused_module)
 	setup();
 	settings_of(MODULE_PRINCIPAL("bad", 1) "," MODULE_PRINCIPAL("good", 2));
 	answer("GET", HUB "[?]*", 200, "[]");
-	answer("PUT", HUB "/bad?*", 413, "{\"Message\":\"too many\"}");
+	answer("PUT", HUB "/bad?*", 403, "{\"Message\":\"too many\"}");
 	module_works("good");
 	ck_err(run(), ERR_PEER);
-	ck_assert_str_eq(err.text, "Hub client error\ncaused by: too many");
+	ck_assert_str_eq(err.text, "module bad\ncaused by: Hub client error\ncaused by: too many");
+	/* nor does it look as if the device were rejected, which would have DPS asked */
+	ck_assert(!hub_rejects_device(&err));
 	ck_assert(proven);
 	ck_assert(state_device_is(state, device));
 	ck_assert_uint_eq(asked("PUT", "good"), 2);
