@@ -56,6 +56,8 @@ SANDBOX_CALLS(sandbox_resolve, "names to addresses, and libcurl's helpers",
     /* resolver: its files, netlink, both address families at once, length of an answer */
     "openat", "newfstatat", "lseek", "bind", "getsockname", "getpeername", "sendmmsg", "recvmsg",
     "ioctl", "uname",
+    /* is a name service switched for this user? */
+    "getuid",
     /* name services are libraries, loaded when first asked */
     "mmap:exec", "mprotect:exec", "pread64",
     /* libcurl wakes its threads */
