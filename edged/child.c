@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -80,14 +81,14 @@ announce(struct child *c, struct proto_server *s)
 	return go;
 }
 
-/* Wait for the end of pid, which was asked to go; it is killed when it does not. */
-static void
+/* Wait for the end of pid, which was asked to go; it is killed when it does not.  Its status, 0 when that is not known. */
+static int
 reap(struct child *c, pid_t pid)
 {
 	uint64_t deadline = clock_mono_ms() + END_WAIT_MS;
 	struct err err = { 0 };
 	bool killed = false;
-	int status;
+	int status = 0;
 	pid_t ended;
 
 	(void)!spawner_kill(c->config.spawner, pid, SIGTERM, &err);
@@ -95,9 +96,10 @@ reap(struct child *c, pid_t pid)
 		int left = clock_left_ms(deadline);
 		enum err_code code = spawner_ended(c->config.spawner, left, &ended, &status, &err);
 
-		if ((code == ERR_OK && ended == pid) || (code && code != ERR_TIMEOUT) ||
-		    (left == 0 && killed))
-			return;
+		if (code == ERR_OK && ended == pid)
+			return status;
+		if ((code && code != ERR_TIMEOUT) || (left == 0 && killed))
+			return 0;
 		if (left == 0) {
 			(void)!spawner_kill(c->config.spawner, pid, SIGKILL, &err);
 			killed = true;
@@ -125,6 +127,18 @@ spawn(struct child *c, int *ret_fd, pid_t *ret_pid, struct err *err)
 	return ERR_OK;
 }
 
+/* What its end says beyond "gone". */
+static void
+note_end(struct child *c, int status)
+{
+	if (stopping(c))
+		return;
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGTERM)
+		log_warn("the workload process was ended by signal %d", WTERMSIG(status));
+	else if (WIFEXITED(status) && WEXITSTATUS(status))
+		log_warn("the workload process ended with status %d", WEXITSTATUS(status));
+}
+
 /* One process, from exec to end. */
 static enum err_code
 life(struct child *c, struct err *err)
@@ -145,7 +159,7 @@ life(struct child *c, struct err *err)
 	}
 	(void)announce(c, NULL);
 	proto_server_free(server);
-	reap(c, pid);
+	note_end(c, reap(c, pid));
 	return code;
 }
 

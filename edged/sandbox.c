@@ -5,7 +5,7 @@
 /* Every privilege of edged's three kinds of processes on one page (architecture.md 4). */
 
 static SANDBOX_CALLS(listeners, "a socket for each module, made when its container starts",
-    "socket", "bind", "listen", "fchmodat", "rmdir");
+    "socket", "bind", "listen", "lchown", "fchownat", "fchmodat", "rmdir");
 
 static SANDBOX_CALLS(workload_pair, "talk to the spawner and to the workload process", "socketpair",
     "recvmsg", "sendmsg");

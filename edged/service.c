@@ -154,6 +154,7 @@ edged_prepare(struct daemon *d, struct err *err)
 {
 	struct edged *e = d->service;
 
+	/* as the service user, and before anything secret or any thread is there (platform/spawn.h) */
 	if (spawner_start(d->argv, &edged_spawner_sandbox, d->sandbox, &e->spawner, err) ||
 	    make_clients(e, err) || make_runtime(e, err))
 		return err->code;
