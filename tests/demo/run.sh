@@ -24,7 +24,7 @@ die() {
 	exit 1
 }
 cleanup() {
-	if [ "$failed" -ne 0 ] && [ -n "${DEMO_VERBOSE:-}" ]; then tail -n 25 "$T"/*.log; fi
+	if [ "$failed" -ne 0 ] && [ -n "${DEMO_VERBOSE:-}" ]; then tail -n 25 "$T"/{keyd,certd,identityd,tpmd,edged}.log; fi
 	device_engine_gone
 }
 

@@ -34,7 +34,7 @@ device_layout() {
 device_cloud() {
 	[ -s "$T/device-key" ] || head -c 64 /dev/urandom >"$T/device-key"
 	start cloudsim "$BIN/edgekeep-cloudsim" --dir "$T/cloud" --listen "0.0.0.0:$PORT" --name hub.demo --name dps.demo \
-		--hub "hub.demo:$PORT" --scope "$SCOPE" --enroll "$DEVICE=$(base64 -w0 "$T/device-key")" --log "$T/cloud.jsonl" "$@"
+		--hub "hub.demo:$PORT" --edge --scope "$SCOPE" --enroll "$DEVICE=$(base64 -w0 "$T/device-key")" --log "$T/cloud.jsonl" "$@"
 	wait_for 10 test -s "$T/cloud/ca.pem" || return 1
 	chmod 755 "$T/cloud" && chmod 644 "$T/cloud/ca.pem"
 }
