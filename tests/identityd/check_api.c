@@ -35,7 +35,6 @@ setup(const char *format)
 {
 	static unsigned n;
 	struct settings settings = { 0 };
-	AUTO(device_unrefp) struct device *d = NULL;
 	AUTO(str_freep) char *text = NULL;
 	char name[16];
 
@@ -50,6 +49,14 @@ setup(const char *format)
 	ck_ok(identityd_prepare(service, &err));
 	service->first_verdict_ms = 0;
 	service->daemon = &process;
+}
+
+/* A device of the last time, so that DPS is not asked. */
+static void
+remember(void)
+{
+	AUTO(device_unrefp) struct device *d = NULL;
+
 	ck_ok(device_new("localhost:18443", NULL, "mock-iot-provision", "device-id", &d, &err));
 	ck_ok(state_device_commit(service->state, d, &err));
 }
@@ -87,21 +94,25 @@ ask(const char *method, const char *target, uid_t uid, const char *body, struct 
 	route_run(&identityd_routes, service, &in, resp);
 }
 
-/* Replace the value after each `"keyHandle":` in place; handles are opaque. */
+/* Take out the value of each member of that name: handles are opaque, keys random. */
 static void
-mask_handles(char *text)
+mask(char *text, const char *name)
 {
-	static const char name[] = "\"keyHandle\":\"";
-
 	for (char *at = text; (at = strstr(at, name));) {
 		char *end;
 
-		at += sizeof(name) - 1;
+		at += strlen(name);
 		end = strchr(at, '"');
 		ck_assert_ptr_nonnull(end);
 		ck_assert_uint_gt(end - at, 0);
 		memmove(at, end, strlen(end) + 1);
 	}
+}
+
+static void
+mask_handles(char *text)
+{
+	mask(text, "\"keyHandle\":\"");
 }
 
 /* --- the recorded exchanges --- */
@@ -189,6 +200,7 @@ START_TEST(test_transcript)
 	if (!path)
 		return;
 	setup(SETTINGS);
+	remember();
 	hub_works();
 	answer("GET", "*/registrations/*", 200,
 	    "{\"status\":\"assigned\",\"registrationState\":{\"assignedHub\":\"localhost:18443\","
@@ -211,6 +223,123 @@ START_TEST(test_transcript)
 	play(&r);
 	fclose(f);
 	ck_assert_uint_eq(n, 38);
+	teardown();
+}
+END_TEST
+
+/* --- what upstream's identityd sent to the cloud, and what it was answered --- */
+
+struct sent {
+	char method[16], target[256], resource[128], body[512];
+	bool if_match, in_body;
+	unsigned status;
+	char answer[4096];
+};
+
+static void
+take_sent(struct sent *r, const char *line)
+{
+	static const char sr[] = "> authorization: SharedAccessSignature ";
+
+	if (line[0] == '>' && !r->method[0])
+		ck_assert_int_eq(sscanf(line, "> %15s %255s", r->method, r->target), 2);
+	else if (strncmp(line, sr, sizeof(sr) - 1) == 0)
+		ck_assert_int_eq(sscanf(line + sizeof(sr) - 1, "%127[^&]", r->resource), 1);
+	else if (strcmp(line, "> if-match: *") == 0)
+		r->if_match = true;
+	else if (strcmp(line, "> ") == 0 || strcmp(line, ">") == 0)
+		r->in_body = true;
+	else if (line[0] == '>' && r->in_body)
+		snprintf(r->body, sizeof(r->body), "%s", line + 2);
+	else if (line[0] == '<' && !r->status)
+		r->status = (unsigned)atoi(line + 2);
+	else if (line[0] == '<')
+		snprintf(r->answer, sizeof(r->answer), "%s", line + 2);
+}
+
+/* The complete exchanges of the transcript, at most max. */
+static size_t
+read_sent(const char *path, struct sent *out, size_t max)
+{
+	char line[8192];
+	size_t n = 0;
+	FILE *f = fopen(path, "r");
+
+	ck_assert_ptr_nonnull(f);
+	memset(out, 0, max * sizeof(*out));
+	while (n < max && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0])
+			take_sent(&out[n], line);
+		else if (out[n].status)
+			n++;
+	}
+	fclose(f);
+	return n;
+}
+
+static void
+compare_sent(const struct sent *want, const struct fake_https_seen *got)
+{
+	AUTO(str_freep) char *url = NULL;
+	AUTO(str_freep) char *sr = NULL;
+	AUTO(str_freep) char *body = NULL;
+	char wanted[512];
+
+	ck_ok(str_format(&url, &err, "https://localhost:18443%s", want->target));
+	ck_ok(str_format(&sr, &err, "SharedAccessSignature %s&sig=", want->resource));
+	ck_ok(str_copy(&body, got->body, &err));
+	snprintf(wanted, sizeof(wanted), "%s", want->body);
+	for (size_t i = 0; i < 2; i++) {
+		mask(wanted, i ? "\"primaryKey\":\"" : "\"secondaryKey\":\"");
+		mask(body, i ? "\"primaryKey\":\"" : "\"secondaryKey\":\"");
+	}
+	ck_assert_str_eq(got->method, want->method);
+	ck_assert_str_eq(got->url, url);
+	ck_assert_str_eq(body, wanted);
+	ck_assert_ptr_nonnull(strstr(got->headers, sr));
+	ck_assert(!strstr(got->headers, "If-Match: *") == !want->if_match);
+}
+
+START_TEST(test_cloud_transcript)
+{
+	static const struct {
+		const char *method, *target, *body;
+	} calls[] = {
+		{ "POST", "/identities/modules?api-version=2022-08-01",
+		    "{\"type\":\"aziot\",\"moduleId\":\"m1\"}" },
+		{ "POST", "/identities/modules?api-version=2022-08-01",
+		    "{\"type\":\"aziot\",\"moduleId\":\"m1\"}" },
+		{ "GET", "/identities/modules?api-version=2022-08-01&type=aziot", NULL },
+		{ "GET", "/identities/modules/m1?api-version=2022-08-01&type=aziot", NULL },
+		{ "GET", "/identities/modules/nope?api-version=2022-08-01&type=aziot", NULL },
+	};
+	const char *path = support_shared_data("transcripts/cloud.txt");
+	struct sent sent[16];
+	size_t n;
+
+	if (!path)
+		return;
+	n = read_sent(path, sent, ARRAY_LEN(sent));
+	ck_assert_uint_eq(n, 13);
+	setup(SETTINGS);
+	for (size_t i = 0; i < n; i++) {
+		AUTO(str_freep) char *url = NULL;
+
+		ck_ok(str_format(&url, &err, "https://localhost:18443%s", sent[i].target));
+		*strchr(url, '?') = '*';
+		answer_n(sent[i].method, url, 1, sent[i].status, sent[i].answer);
+	}
+	provision_run(service->provision);
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		AUTO(response_done) struct response resp = { 0 };
+
+		ask(calls[i].method, calls[i].target, 0, calls[i].body, &resp);
+	}
+	/* the last one, GET of m1, begins an update whose end was not recorded */
+	ck_assert_uint_eq(fake_https_count(), n - 1);
+	for (size_t i = 0; i < n - 1; i++)
+		compare_sent(&sent[i], fake_https_seen(i));
 	teardown();
 }
 END_TEST
@@ -266,6 +395,7 @@ static const struct {
 START_TEST(test_rows)
 {
 	setup(SETTINGS);
+	remember();
 	hub_works();
 	provision_run(service->provision);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -363,5 +493,5 @@ START_TEST(test_info)
 }
 END_TEST
 
-TEST_MAIN(
-    "identityd/api", test_transcript, test_rows, test_strangers, test_unprovisioned, test_info)
+TEST_MAIN("identityd/api", test_transcript, test_cloud_transcript, test_rows, test_strangers,
+    test_unprovisioned, test_info)
