@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "identityd/api.h"
+#include "identityd/local.h"
 
 /* Handlers for module identities. */
 
@@ -23,35 +24,38 @@ answer(struct response *resp, const struct identity *identity, struct err *err)
 	return response_json(resp, 200, identity_fields, identity, err);
 }
 
-/* Local identities: names are checked as the contract has it; keys and certificates are not issued yet. */
 static enum err_code
-local_unavailable(struct err *err)
-{
-	return err_set(err, ERR_CONFIG, "local identities are not available in this version");
-}
-
-static enum err_code
-create_local(struct identityd *s, const char *module_id, struct err *err)
+create_local(struct identityd *s, const struct identity_module_req *in, struct response *resp,
+    struct err *err)
 {
 	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(identity_done) struct identity out = { 0 };
 
-	if (principals_local(settings, module_id)) {
-		err_set(err, ERR_INVALID, "local identity for %s already exists", module_id);
+	if (principals_local(settings, in->module_id)) {
+		err_set(err, ERR_INVALID, "local identity for %s already exists", in->module_id);
 		return err_param(err, "moduleId");
 	}
-	return local_unavailable(err);
+	if (local_issue(s->certd, settings, in->module_id, local_wants_server(in->local_id_opts),
+		&out, err))
+		return err->code;
+	return answer(resp, &out, err);
 }
 
 static enum err_code
-get_local(struct identityd *s, const char *module_id, struct err *err)
+get_local(struct identityd *s, const char *module_id, struct response *resp, struct err *err)
 {
 	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	const struct settings_principal *p = principals_local(settings, module_id);
+	AUTO(identity_done) struct identity out = { 0 };
 
-	if (!principals_local(settings, module_id)) {
+	if (!p) {
 		err_set(err, ERR_INVALID, "local identity for %s doesn't exist", module_id);
 		return err_param(err, "moduleId");
 	}
-	return local_unavailable(err);
+	if (local_issue(
+		s->certd, settings, module_id, p->localid && p->localid->attributes, &out, err))
+		return err->code;
+	return answer(resp, &out, err);
 }
 
 enum err_code
@@ -82,7 +86,7 @@ identityd_create_module(
 	    check_not_blank(in.module_id, err))
 		return err->code;
 	if (strcmp(in.type, "local") == 0)
-		return create_local(s, in.module_id, err);
+		return create_local(s, &in, resp, err);
 	if (identityd_device(s, &d, err) || modules_create(s->modules, d, in.module_id, &out, err))
 		return err->code;
 	return answer(resp, &out, err);
@@ -101,7 +105,7 @@ identityd_get_module(
 	if (identityd_check_type(type, aziot_or_local, err) || check_not_blank(req->params[0], err))
 		return err->code;
 	if (strcmp(type, "local") == 0)
-		return get_local(s, req->params[0], err);
+		return get_local(s, req->params[0], resp, err);
 	if (identityd_device(s, &d, err) ||
 	    modules_get(s->modules, d, req->params[0], settings->prefer_cache, &out, err))
 		return err->code;

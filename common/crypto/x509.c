@@ -227,6 +227,16 @@ add_sans(STACK_OF(X509_EXTENSION) * exts, const struct x509_san *sans, size_t n,
 }
 
 static enum err_code
+add_local(STACK_OF(X509_EXTENSION) * exts, const char *purposes, struct err *err)
+{
+	if (add_fixed(exts, NID_basic_constraints, "critical,CA:FALSE", err) ||
+	    add_fixed(exts, NID_key_usage,
+		"critical,digitalSignature,nonRepudiation,keyEncipherment", err))
+		return err->code;
+	return add_fixed(exts, NID_ext_key_usage, purposes, err);
+}
+
+static enum err_code
 add_profile(STACK_OF(X509_EXTENSION) * exts, enum x509_profile profile, struct err *err)
 {
 	switch (profile) {
@@ -240,6 +250,10 @@ add_profile(STACK_OF(X509_EXTENSION) * exts, enum x509_profile profile, struct e
 		return add_fixed(exts, NID_ext_key_usage, "serverAuth", err);
 	case X509_CLIENT:
 		return add_fixed(exts, NID_ext_key_usage, "clientAuth", err);
+	case X509_LOCAL_CLIENT:
+		return add_local(exts, "critical,clientAuth", err);
+	case X509_LOCAL_SERVER:
+		return add_local(exts, "critical,clientAuth,serverAuth", err);
 	}
 	return ERR_OK;
 }

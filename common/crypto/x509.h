@@ -32,6 +32,8 @@ enum x509_profile {
 	X509_EDGE_CA, /* KU critical digitalSignature+keyCertSign, BC critical CA:TRUE pathlen 0 (edged-workload.md 3.4) */
 	X509_SERVER,  /* EKU serverAuth; SANs (edged-workload.md 3.2) */
 	X509_CLIENT,  /* EKU clientAuth; SANs */
+	X509_LOCAL_CLIENT, /* local identity: BC critical CA:FALSE, KU critical, EKU critical clientAuth (identityd.md 5) */
+	X509_LOCAL_SERVER, /* the same with serverAuth besides */
 };
 
 struct x509_san {

@@ -5,6 +5,7 @@
 
 #include "identityd/api.h"
 #include "platform/pool.h"
+#include "tests/fake/certd.h"
 
 #define HUB  "https://localhost:18443/devices/mock-iot-provision/modules"
 #define GEN1 "12241078590072250"
@@ -42,6 +43,7 @@ setup(const char *format)
 	err = (struct err){ 0 };
 	pool_set_may_block(true);
 	world_begin(&w);
+	fake_certd_reset();
 	ck_ok(str_format(&text, &err, format, support_path(name)));
 	ck_ok(fields_read_text(settings_fields, &settings, text_of(text), &err));
 	ck_ok(settings_check(&settings, &err));
@@ -81,6 +83,7 @@ static void
 teardown(void)
 {
 	identityd_free(service);
+	fake_certd_reset();
 	world_end(&w);
 }
 
@@ -129,10 +132,6 @@ static const struct {
 	{ "delete module again type=aziot", 400, "{\"message\":\"module identity not found\"}" },
 	{ "caller identity as local principal (as uid 65533)", 400,
 	    "{\"message\":\"module identity not found\"}" },
-	{ "create local module", 404,
-	    "{\"message\":\"local identities are not available in this version\"}" },
-	{ "get local module", 404,
-	    "{\"message\":\"local identities are not available in this version\"}" },
 };
 
 struct recorded {
@@ -202,6 +201,8 @@ START_TEST(test_transcript)
 	setup(SETTINGS);
 	remember();
 	hub_works();
+	/* certd had no issuance rule for them */
+	fake_certd_fail(ERR_PEER, 500, "internal error");
 	answer("GET", "*/registrations/*", 200,
 	    "{\"status\":\"assigned\",\"registrationState\":{\"assignedHub\":\"localhost:18443\","
 	    "\"deviceId\":\"mock-iot-provision\"}}");
@@ -459,6 +460,48 @@ START_TEST(test_unprovisioned)
 }
 END_TEST
 
+START_TEST(test_local)
+{
+	static const struct {
+		const char *method, *target, *body;
+	} calls[] = {
+		{ "GET", "/identities/modules/loc1" V "&type=local", NULL },
+		{ "POST", "/identities/modules" V, "{\"type\":\"local\",\"moduleId\":\"loc2\"}" },
+		{ "POST", "/identities/modules" V,
+		    "{\"type\":\"local\",\"moduleId\":\"loc2\",\"localIdOpts\":[7]}" },
+	};
+
+	setup(SETTINGS);
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
+		AUTO(response_done) struct response resp = { 0 };
+		AUTO(identity_done) struct identity got = { 0 };
+		AUTO(str_freep) char *shown = NULL;
+		AUTO(str_freep) char *keys = NULL;
+		const char *key = support_path("local.key"), *cert = support_path("local.crt");
+
+		ask(calls[i].method, calls[i].target, 0, calls[i].body, &resp);
+		ck_assert_uint_eq(resp.status, 200);
+		ck_ok(fields_read_text(
+		    identity_fields, &got, (struct text){ resp.body, resp.body_len }, &err));
+		ck_assert_int_eq(got.type, IDENTITY_LOCAL);
+		support_write(key, got.local->private_key);
+		support_write(cert, got.local->certificate);
+		/* identityd.md 5, with openssl as judge */
+		shown = support_sh("openssl x509 -in %s -noout -text", cert);
+		ck_assert_msg(
+		    strstr(shown, "CN = loc1.h.d") || strstr(shown, "CN = loc2.h.d"), "%s", shown);
+		keys = support_sh(
+		    "test \"$(openssl pkey -in %s -pubout)\" = \"$(openssl x509 -in %s -noout "
+		    "-pubkey)\" && head -1 %s && date -u -d \"$(openssl x509 -in %s -noout "
+		    "-enddate | cut -d= -f2)\" +%%FT%%T+00:00",
+		    key, cert, key, cert);
+		ck_assert_ptr_nonnull(strstr(keys, "-----BEGIN PRIVATE KEY-----\n"));
+		ck_assert_ptr_nonnull(strstr(keys, got.local->expiration));
+	}
+	teardown();
+}
+END_TEST
+
 START_TEST(test_info)
 {
 	static const struct {
@@ -494,4 +537,4 @@ START_TEST(test_info)
 END_TEST
 
 TEST_MAIN("identityd/api", test_transcript, test_cloud_transcript, test_rows, test_strangers,
-    test_unprovisioned, test_info)
+    test_unprovisioned, test_local, test_info)

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# identity.sh - keyd, identityd and a simulated cloud for suite scripts, each daemon under a user of its own.  Source lib.sh first.
+# identity.sh - keyd, certd, identityd and a simulated cloud for suite scripts, each daemon under a user of its own.  Source lib.sh first.
 SCOPE=0ne000TEST
 
 identity_layout() {
 	local n
 	RUN=$T/run
 	mkdir -m 755 "$RUN" "$T/state" "$T/etc"
-	for n in 1:keyd 3:identityd; do
+	for n in 1:keyd 2:certd 3:identityd; do
 		mkdir -m 700 "$T/state/${n#*:}"
 		mkdir -p "$T/etc/${n#*:}/config.d"
 		! is_root || chown "$((UID0 + ${n%:*})):$((UID0 + ${n%:*}))" "$T/state/${n#*:}"
@@ -50,22 +50,58 @@ keyd_start() {
 	! is_root || how=(--user "$(user 1)")
 	install -m 600 "$T/device-key" "$T/state/keyd/device-id"
 	! is_root || chown "$((UID0 + 1))" "$T/state/keyd/device-id"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/state/keyd/local-ca" -out "$T/local-ca.pem" \
+		-subj /CN=plant-ca -days 30 -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign 2>/dev/null
+	chmod 600 "$T/state/keyd/local-ca"
+	! is_root || chown "$((UID0 + 1))" "$T/state/keyd/local-ca"
 	cat >"$T/etc/keyd/config.toml" <<EOF
 [aziot_keys]
 homedir_path = "$T/state/keyd"
 [preloaded_keys]
 device-id = "file://$T/state/keyd/device-id"
+local-ca = "file://$T/state/keyd/local-ca"
 [endpoints]
 aziot_keyd = "unix://$RUN/keyd.sock"
 [[principal]]
 uid = $((UID0 + 3))
 keys = ["aziot_identityd_master_id", "device-id"]
 [[principal]]
+uid = $((UID0 + 2))
+keys = ["local-ca"]
+[[principal]]
 uid = $(id -u)
 keys = ["*"]
 EOF
 	start keyd "$BIN/keyd" --config "$T/etc/keyd/config.toml" --config-dir "$T/etc/keyd/config.d" "${how[@]}"
 	wait_socket keyd "$RUN/keyd.sock"
+}
+
+# certd_start ID...: certd, which issues these ids by a local CA
+certd_start() {
+	local how=() id
+	! is_root || how=(--user "$(user 2 1)")
+	{
+		cat <<EOF
+homedir_path = "$T/state/certd"
+[cert_issuance.local_ca]
+cert = "local-ca"
+pk = "local-ca"
+[preloaded_certs]
+local-ca = "file://$T/local-ca.pem"
+[endpoints]
+aziot_certd = "unix://$RUN/certd.sock"
+aziot_keyd = "unix://$RUN/keyd.sock"
+[[principal]]
+uid = $((UID0 + 3))
+certs = ["*"]
+[[principal]]
+uid = $(id -u)
+certs = ["*"]
+EOF
+		for id; do printf '[cert_issuance.%s]\nmethod = "local_ca"\n' "$id"; done
+	} >"$T/etc/certd/config.toml"
+	start certd "$BIN/certd" --config "$T/etc/certd/config.toml" --config-dir "$T/etc/certd/config.d" "${how[@]}"
+	wait_socket certd "$RUN/certd.sock"
 }
 
 # identityd_config dps|manual|none [LINES]: its configuration, PORT known
@@ -106,7 +142,7 @@ EOF
 }
 identityd_start() {
 	local how=()
-	! is_root || how=(--user "$(user 3 1)")
+	! is_root || how=(--user "$(user 3 1 2)")
 	start identityd env SSL_CERT_FILE="$T/cloud/ca.pem" "$BIN/identityd" --config "$T/etc/identityd/config.toml" \
 		--config-dir "$T/etc/identityd/config.d" "${how[@]}" "$@"
 	wait_socket identityd "$RUN/identityd.sock"

@@ -239,6 +239,43 @@ device
 answer "source none" 400 '.message == "device identity not found"'
 stop identityd
 
+# --- local identities: keys and certificates by certd, without any cloud
+certd_start loc1 loc2
+identityd_config none '[localid]
+domain = "plant.test"
+[[principal]]
+uid = 4711
+name = "loc1"
+idtype = ["local"]
+localid = { type = "x509", attributes = "server" }'
+identityd_start
+local_identity() { # local_identity WHAT CN PURPOSE: the last answer, judged by openssl
+	answer "$1" 200 '.type == "local" and (.spec | keys) == ["auth", "moduleId"] and (.spec.auth | keys) == ["certificate", "expiration", "privateKey"]'
+	jq -r .spec.auth.certificate <<<"$BODY" >"$T/local.crt"
+	jq -r .spec.auth.privateKey <<<"$BODY" >"$T/local.key"
+	is "$1: key" "$(openssl pkey -in "$T/local.key" -pubout)" "$(openssl x509 -in "$T/local.crt" -noout -pubkey)"
+	is "$1: kind of key" "$(head -1 "$T/local.key") $(openssl pkey -in "$T/local.key" -noout -text | head -1)" \
+		"-----BEGIN PRIVATE KEY----- Private-Key: (2048 bit, 2 primes)"
+	is "$1: subject" "$(openssl x509 -in "$T/local.crt" -noout -subject)" "subject=CN = $2"
+	is "$1: purpose" "$(openssl x509 -in "$T/local.crt" -noout -ext extendedKeyUsage | sed -n 's/^ *//;2p')" "$3"
+	is "$1: usage" "$(openssl x509 -in "$T/local.crt" -noout -ext keyUsage | sed -n 's/^ *//;2p')" "Digital Signature, Non Repudiation, Key Encipherment"
+	is "$1: expiration" "$(jq -r .spec.auth.expiration <<<"$BODY")" \
+		"$(date -u -d "$(openssl x509 -in "$T/local.crt" -noout -enddate | cut -d= -f2)" +%FT%T+00:00)"
+	openssl verify -CAfile "$T/local-ca.pem" "$T/local.crt" >/dev/null 2>&1
+	ok "$1: verifies" $?
+}
+api GET '/identities/modules/loc1?type=local'
+local_identity "local principal" loc1.press-07.plant.test "TLS Web Client Authentication, TLS Web Server Authentication"
+api POST /identities/modules '{"type":"local","moduleId":"loc2"}'
+local_identity "local module" loc2.press-07.plant.test "TLS Web Client Authentication"
+api POST /identities/modules '{"type":"local","moduleId":"loc1"}'
+answer "name of a principal" 400 '.message | endswith("local identity for loc1 already exists")'
+api GET '/identities/modules/loc2?type=local'
+answer "no principal" 400 '.message | endswith("local identity for loc2 doesn'"'"'t exist")'
+api POST /identities/modules '{"type":"local","moduleId":"loc3"}'
+answer "certd has no rule" 500 '.message == "internal error"'
+stop identityd
+
 # --- probe, check
 if [ -z "$SAN" ] && need_root "the sandbox"; then
 	"$BIN/identityd" --config "$T/etc/identityd/config.toml" --config-dir "$T/none" --user "$(user 3)" --sandbox-probe >"$T/probe" 2>&1

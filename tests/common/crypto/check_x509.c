@@ -127,6 +127,18 @@ static const struct {
 	    { { X509_SAN_DNS, "URI: azureiot://h/devices/d/modules/m" } }, 1,
 	    { "TLS Web Client Authentication\n", "DNS:URI: azureiot://h/devices/d/modules/m\n" },
 	    { "Basic Constraints" } },
+	{ "identityd.md 5, local identity", X509_LOCAL_CLIENT, { { 0 } }, 0,
+	    { "X509v3 Basic Constraints: critical\n                    CA:FALSE\n",
+		"X509v3 Key Usage: critical\n                    Digital Signature, Non "
+		"Repudiation, "
+		"Key Encipherment\n",
+		"X509v3 Extended Key Usage: critical\n                    TLS Web Client "
+		"Authentication\n" },
+	    { "Server Authentication" } },
+	{ "identityd.md 5, local server", X509_LOCAL_SERVER, { { 0 } }, 0,
+	    { "critical\n                    TLS Web Client Authentication, TLS Web Server "
+	      "Authentication\n" },
+	    { 0 } },
 	{ "a true URI", X509_CLIENT, { { X509_SAN_URI, "azureiot://h" } }, 1,
 	    { "URI:azureiot://h\n" }, { 0 } },
 	{ "a comma starts no second name", X509_SERVER, { { X509_SAN_DNS, "a,IP:1.2.3.4" } }, 1,
