@@ -44,7 +44,7 @@ void handle_secret_free(struct handle_secret *s);
 enum err_code handle_seal(const struct handle_secret *s, const struct handle *h, char **ret_text,
     struct err *err) MUST_CHECK;
 /* ERR_INVALID `invalid handle`: not one of ours, whatever the reason. */
-enum err_code handle_open(const struct handle_secret *s, const char *text, struct handle *ret,
-    struct err *err) MUST_CHECK;
+enum err_code handle_open(
+    struct handle_secret *s, const char *text, struct handle *ret, struct err *err) MUST_CHECK;
 
 #endif

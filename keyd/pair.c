@@ -5,16 +5,23 @@
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/rsa.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/digest.h"
 #include "crypto/x509.h"
 
+#define SPARES 8
+
 struct pair {
 	EVP_PKEY *pkey;
-	EVP_PKEY_CTX *signer; /* copied for each signature, read-only once made */
+	EVP_PKEY_CTX *signer; /* read-only once made; copied where there is no spare */
 	bool ec;
+
+	pthread_mutex_t lock;	      /* guards the rest */
+	EVP_PKEY_CTX *spares[SPARES]; /* copies that no signature uses now */
+	size_t n_spares;
 };
 
 enum err_code
@@ -53,6 +60,7 @@ pair_read(const struct bytes *pem, struct pair **ret, struct err *err)
 		EVP_PKEY_CTX_free(signer);
 		return err_nomem(err);
 	}
+	pthread_mutex_init(&p->lock, NULL);
 	p->ec = EVP_PKEY_is_a(pkey, "EC");
 	p->signer = signer;
 	p->pkey = pkey;
@@ -66,8 +74,11 @@ pair_free(struct pair *p)
 {
 	if (!p)
 		return;
+	while (p->n_spares > 0)
+		EVP_PKEY_CTX_free(p->spares[--p->n_spares]);
 	EVP_PKEY_CTX_free(p->signer);
 	EVP_PKEY_free(p->pkey);
+	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
@@ -157,10 +168,33 @@ pair_parameter(const struct pair *p, enum key_parameter which, struct bytes *ret
 
 /* --- private operations */
 
+static EVP_PKEY_CTX *
+take_spare(struct pair *p)
+{
+	EVP_PKEY_CTX *ctx = NULL;
+
+	pthread_mutex_lock(&p->lock);
+	if (p->n_spares > 0)
+		ctx = p->spares[--p->n_spares];
+	pthread_mutex_unlock(&p->lock);
+	return ctx ? ctx : EVP_PKEY_CTX_dup(p->signer);
+}
+
+static void
+give_spare(struct pair *p, EVP_PKEY_CTX *ctx)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->n_spares < SPARES) {
+		p->spares[p->n_spares++] = ctx;
+		ctx = NULL;
+	}
+	pthread_mutex_unlock(&p->lock);
+	EVP_PKEY_CTX_free(ctx);
+}
+
 /* padding: an RSA_..._PADDING, or 0 for ECDSA. */
 static enum err_code
-sign(
-    const struct pair *p, int padding, const struct bytes *data, struct bytes *ret, struct err *err)
+sign(struct pair *p, int padding, const struct bytes *data, struct bytes *ret, struct err *err)
 {
 	AUTO(bytes_done) struct bytes out = { 0 };
 	EVP_PKEY_CTX *ctx;
@@ -168,18 +202,20 @@ sign(
 
 	if (bytes_alloc(&out, (size_t)EVP_PKEY_get_size(p->pkey), err))
 		return err->code;
-	ctx = EVP_PKEY_CTX_dup(p->signer);
+	ctx = take_spare(p);
 	done = ctx && (!padding || EVP_PKEY_CTX_set_rsa_padding(ctx, padding) > 0) &&
 	       EVP_PKEY_sign(ctx, out.data, &out.len, data->data, data->len) > 0;
-	EVP_PKEY_CTX_free(ctx);
-	if (!done)
+	if (!done) {
+		EVP_PKEY_CTX_free(ctx);
 		return err_openssl(err, "could not sign");
+	}
+	give_spare(p, ctx);
 	*ret = bytes_take(&out);
 	return ERR_OK;
 }
 
 enum err_code
-pair_ecdsa(const struct pair *p, const struct bytes *digest, struct bytes *ret, struct err *err)
+pair_ecdsa(struct pair *p, const struct bytes *digest, struct bytes *ret, struct err *err)
 {
 	if (!p->ec)
 		return err_set(err, ERR_INVALID, "the key is not an EC key");
@@ -190,8 +226,7 @@ pair_ecdsa(const struct pair *p, const struct bytes *digest, struct bytes *ret, 
 }
 
 enum err_code
-pair_rsa(
-    const struct pair *p, bool pkcs1, const struct bytes *data, struct bytes *ret, struct err *err)
+pair_rsa(struct pair *p, bool pkcs1, const struct bytes *data, struct bytes *ret, struct err *err)
 {
 	if (p->ec)
 		return err_set(err, ERR_INVALID, "the key is not an RSA key");

@@ -3,7 +3,7 @@
 
 #include "keyd/backend.h"
 
-/* A key pair in memory, with a signing context kept ready.  Every function may be called by several threads at once. */
+/* A key pair in memory, with signing contexts kept ready.  Every function may be called by several threads at once. */
 struct pair;
 
 /* Make one; PEM PKCS#8, unencrypted.  RSA takes from a tenth of a second to seconds. */
@@ -24,13 +24,13 @@ enum err_code pair_parameter(
 #define PAIR_DIGEST_MAX 64
 
 /* DER ECDSA-Sig-Value over a digest of 20..64 bytes, cut to the size of the order.  ERR_INVALID: not an EC key. */
-enum err_code pair_ecdsa(const struct pair *p, const struct bytes *digest, struct bytes *ret,
-    struct err *err) MUST_CHECK;
+enum err_code pair_ecdsa(
+    struct pair *p, const struct bytes *digest, struct bytes *ret, struct err *err) MUST_CHECK;
 /*
  * The private-key operation of contracts/keyd.md 4.9: over data behind PKCS#1 type-1 padding, or over data as it is, which
  * then has exactly the length of the modulus.  ERR_INVALID: not an RSA key; ERR_CRYPTO: data does not fit.
  */
-enum err_code pair_rsa(const struct pair *p, bool pkcs1, const struct bytes *data,
-    struct bytes *ret, struct err *err) MUST_CHECK;
+enum err_code pair_rsa(struct pair *p, bool pkcs1, const struct bytes *data, struct bytes *ret,
+    struct err *err) MUST_CHECK;
 
 #endif

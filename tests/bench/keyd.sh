@@ -1,10 +1,11 @@
 #!/bin/bash
 # keyd.sh - signing through keyd against the operation in process and a bare HTTP server, in interleaved rounds.
-#   BUILD   directory of the programs; ROUNDS (5), SECONDS_EACH (0.5)
+#   BUILD   directory of the programs; ROUNDS (5), SECONDS_EACH (0.4)
+# Costs are compared with server and clients on one core, where a wake-up costs the same for all; rates are also shown for all cores.
 set -u
 BUILD=${BUILD:-build}
 ROUNDS=${ROUNDS:-5}
-EACH=${SECONDS_EACH:-0.5}
+EACH=${SECONDS_EACH:-0.4}
 T=$(mktemp -d /tmp/ek.XXXXXX)
 pids=()
 end() {
@@ -52,42 +53,48 @@ printf '{"keyHandle":"%s","algorithm":"ECDSA","parameters":{"digest":"%s"}}' "$p
 printf '{"keyHandle":"%s","algorithm":"HMAC-SHA256","parameters":{"message":"%s"}}' "$key" \
 	"$(head -c 64 /dev/urandom | base64 -w0)" >"$T/hmac"
 
-load() { "$BUILD/bench/load" "$1" "$2" "$4" "$5" "$EACH" "/sign?$V" "$T/$3"; }
+ONE=$(($(nproc) - 1)) ALL=0-$(($(nproc) - 1))
+pin() { taskset -acp "$1" "$keyd" && taskset -acp "$1" "$bare"; } >/dev/null
+load() { taskset -c "$cores" "$BUILD/bench/load" "$1" "$2" "$4" "$5" "$EACH" "/sign?$V" "$T/$3"; }
 for ((round = 0; round < ROUNDS; round++)); do
-	read -r e h < <("$BUILD/bench/inproc")
-	echo "op ecdsa 1 - 0 0 $e"
-	echo "op hmac 1 - 0 0 $h"
-	for clients in 1 8; do
-		for how in kept each; do
-			echo "bare ecdsa $clients $how $(load "$T/bare.sock" "$bare" ecdsa $clients $how)"
-			echo "keyd ecdsa $clients $how $(load "$T/keyd.sock" "$keyd" ecdsa $clients $how)"
-			echo "bare hmac $clients $how $(load "$T/bare.sock" "$bare" hmac $clients $how)"
-			echo "keyd hmac $clients $how $(load "$T/keyd.sock" "$keyd" hmac $clients $how)"
+	read -r e h < <(taskset -c "$ONE" "$BUILD/bench/inproc")
+	echo "op ecdsa 0 0 - 0 0 $e"
+	echo "op hmac 0 0 - 0 0 $h"
+	for cores in $ONE $ALL; do
+		pin "$cores"
+		for clients in 1 8; do
+			for how in kept each; do
+				for op in ecdsa hmac; do
+					echo "bare $op $cores $clients $how $(load "$T/bare.sock" "$bare" $op $clients $how)"
+					echo "keyd $op $cores $clients $how $(load "$T/keyd.sock" "$keyd" $op $clients $how)"
+				done
+			done
 		done
 	done
 done >"$T/samples"
 
 # medians; goal: server CPU of keyd at most 1.3 times that of the bare server and the operation together
-awk '
-function median(key,   n, i, j, v, t, list) {
+awk -v one="$ONE" -v all="$ALL" '
+function median(key,   n, i, j, t, list) {
 	n = split(values[key], list, " ")
 	for (i = 2; i <= n; i++)
 		for (j = i; j > 1 && list[j - 1] + 0 > list[j] + 0; j--) { t = list[j]; list[j] = list[j - 1]; list[j - 1] = t }
 	return list[int((n + 1) / 2)]
 }
 {
-	key = $1 " " $2 " " $3 " " $4
-	values[key " rate"] = values[key " rate"] " " $5
-	values[key " p50"] = values[key " p50"] " " $6
-	values[key " cpu"] = values[key " cpu"] " " $7
+	key = $1 " " $2 " " $3 " " $4 " " $5
+	values[key " rate"] = values[key " rate"] " " $6
+	values[key " p50"] = values[key " p50"] " " $7
+	values[key " cpu"] = values[key " cpu"] " " $8
 }
 END {
-	printf "%-6s %-7s %-5s %10s %8s %9s %9s %6s %7s\n", "sign", "clients", "conn", "requests/s", "p50 us", "cpu us", "bare us", "op us", "ratio"
-	split("ecdsa hmac", ops, " "); split("1 8", ns, " "); split("kept each", hows, " ")
-	for (o = 1; o <= 2; o++) for (n = 1; n <= 2; n++) for (h = 1; h <= 2; h++) {
-		at = ops[o] " " ns[n] " " hows[h]
-		op = median("op " ops[o] " 1 - cpu"); b = median("bare " at " cpu"); k = median("keyd " at " cpu")
-		printf "%-6s %7d %-5s %10d %8d %9.1f %9.1f %6.1f %7.2f%s\n", ops[o], ns[n], hows[h], median("keyd " at " rate"), \
-			median("keyd " at " p50"), k, b, op, k / (b + op), (hows[h] == "kept" && ops[o] == "ecdsa") ? "   goal 1.30" : ""
+	printf "%-6s %-5s %7s %-5s %10s %7s %7s %8s %6s %6s\n", "sign", "cores", "clients", "conn", "requests/s", "p50 us", "cpu us", "bare us", "op us", "ratio"
+	split("ecdsa hmac", ops, " "); split("1 8", ns, " "); split("kept each", hows, " "); split(one " " all, where, " ")
+	for (w = 1; w <= 2; w++) for (o = 1; o <= 2; o++) for (n = 1; n <= 2; n++) for (h = 1; h <= 2; h++) {
+		at = ops[o] " " where[w] " " ns[n] " " hows[h]
+		op = median("op " ops[o] " 0 0 - cpu"); b = median("bare " at " cpu"); k = median("keyd " at " cpu")
+		goal = hows[h] == "kept" && ops[o] == "ecdsa" && w == 1
+		printf "%-6s %-5s %7d %-5s %10d %7d %7.1f %8.1f %6.1f %6.2f%s\n", ops[o], w == 1 ? "one" : "all", ns[n], hows[h],
+			median("keyd " at " rate"), median("keyd " at " p50"), k, b, op, k / (b + op), goal ? "   goal 1.30" : ""
 	}
 }' "$T/samples"

@@ -57,16 +57,20 @@ START_TEST(test_round)
 		AUTO(str_freep)
 		char *text =
 		    seal(s, handles[i].kind, handles[i].epoch, handles[i].id, handles[i].data);
-		AUTO(handle_done) struct handle h = { 0 };
-		struct err err = { 0 };
 
-		ck_ok(handle_open(s, text, &h, &err));
-		ck_assert_int_eq(h.kind, handles[i].kind);
-		ck_assert_uint_eq(h.epoch, handles[i].epoch);
-		ck_assert_str_eq(h.id, handles[i].id);
-		ck_assert_uint_eq(h.data.len, strlen(handles[i].data));
-		if (h.data.len)
-			ck_assert_mem_eq(h.data.data, handles[i].data, h.data.len);
+		/* opened, and then known */
+		for (int round = 0; round < 3; round++) {
+			AUTO(handle_done) struct handle h = { 0 };
+			struct err err = { 0 };
+
+			ck_ok(handle_open(s, text, &h, &err));
+			ck_assert_int_eq(h.kind, handles[i].kind);
+			ck_assert_uint_eq(h.epoch, handles[i].epoch);
+			ck_assert_str_eq(h.id, handles[i].id);
+			ck_assert_uint_eq(h.data.len, strlen(handles[i].data));
+			if (h.data.len)
+				ck_assert_mem_eq(h.data.data, handles[i].data, h.data.len);
+		}
 	}
 	handle_secret_free(s);
 }
@@ -102,7 +106,7 @@ START_TEST(test_form)
 END_TEST
 
 static void
-refused(const struct handle_secret *s, const char *text)
+refused(struct handle_secret *s, const char *text)
 {
 	struct handle h = { 0 };
 	struct err err = { 0 };
@@ -116,8 +120,12 @@ START_TEST(test_flipped)
 {
 	struct handle_secret *s = new_secret(1);
 	AUTO(str_freep) char *text = seal(s, HANDLE_PAIR, 3, "device-id", "");
+	AUTO(handle_done) struct handle known = { 0 };
 	size_t len = strlen(text);
+	struct err err = { 0 };
 
+	/* that the right one is known must not help a wrong one */
+	ck_ok(handle_open(s, text, &known, &err));
 	for (size_t i = 0; i < len; i++)
 		for (int bit = 0; bit < 7; bit++) {
 			text[i] ^= (char)(1 << bit);
@@ -156,6 +164,24 @@ START_TEST(test_foreign)
 }
 END_TEST
 
+/* Many more than are remembered: each still says what it said. */
+START_TEST(test_many)
+{
+	struct handle_secret *s = new_secret(1);
+
+	for (int round = 0; round < 2; round++)
+		for (uint64_t epoch = 0; epoch < 2000; epoch++) {
+			AUTO(str_freep) char *text = seal(s, HANDLE_KEY, epoch, "k", "");
+			AUTO(handle_done) struct handle h = { 0 };
+			struct err err = { 0 };
+
+			ck_ok(handle_open(s, text, &h, &err));
+			ck_assert_uint_eq(h.epoch, epoch);
+		}
+	handle_secret_free(s);
+}
+END_TEST
+
 START_TEST(test_too_long)
 {
 	struct handle_secret *s = new_secret(1);
@@ -176,4 +202,5 @@ START_TEST(test_too_long)
 }
 END_TEST
 
-TEST_MAIN("keyd/handle", test_round, test_form, test_flipped, test_foreign, test_too_long)
+TEST_MAIN(
+    "keyd/handle", test_round, test_form, test_flipped, test_foreign, test_many, test_too_long)
