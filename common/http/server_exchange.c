@@ -28,6 +28,7 @@ static const char too_large[] = "request body is too large";
 struct exchange {
 	struct conn *conn;
 	atomic_uint refs;
+	bool old;	 /* HTTP/1.0 */
 	bool begun;	 /* the head has been looked at */
 	bool answered;	 /* an answer has been queued */
 	bool over;	 /* the body is longer than HTTP_BODY_MAX */
@@ -112,7 +113,7 @@ make_response(struct exchange *x)
 		struct stream *st;
 
 		resp->stream = (struct http_stream){ 0 };
-		st = stream_start(x->conn, &source);
+		st = stream_start(x->conn, &source, !x->old);
 		if (st)
 			return stream_response(st);
 		route_message(resp, 500, "busy");
@@ -353,10 +354,11 @@ on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *m
 {
 	struct exchange *x = *exchange;
 
-	(void)cls, (void)url, (void)version;
+	(void)cls, (void)url;
 	if (!x)
 		return MHD_NO;
 	x->method = method;
+	x->old = strcmp(version, "HTTP/1.0") == 0;
 	if (!x->begun)
 		return begin(mhd, x);
 	if (*len) {

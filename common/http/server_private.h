@@ -130,7 +130,7 @@ void server_mhd_resume(struct conn *c);
 /* --- streams (server_stream.c) */
 
 /* Take over source and start its thread.  NULL when there are too many or none could be started; source is then done. */
-struct stream *stream_start(struct conn *c, const struct http_stream *source);
+struct stream *stream_start(struct conn *c, const struct http_stream *source, bool chunked);
 /* The answer that sends it; it owns the stream. */
 struct MHD_Response *stream_response(struct stream *st);
 /* Its connection's descriptor, for the acceptor to see the client hang up. */

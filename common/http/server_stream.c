@@ -3,11 +3,13 @@
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 
 #define STREAM_BYTES ((size_t)64 * 1024) /* between source and client */
 #define PIECE	     ((size_t)16 * 1024)
+#define SENDING	     (1U << PHASE_WRITING | 1U << PHASE_STREAM_WAIT)
 
 /*
  * A streamed answer: one thread fills the buffer, the polling thread empties it.  Where it finds nothing it suspends the
@@ -20,6 +22,7 @@ struct stream {
 	    lock; /* guards the rest; server.lock may be held while it is taken, never the other way round */
 	pthread_cond_t room;
 	unsigned refs;
+	bool chunked;	  /* else ended by the end of the connection (HTTP/1.0) */
 	bool waiting;	  /* suspended for want of data */
 	bool ended;	  /* the source has no more */
 	bool failed;	  /* it broke, or the client is gone */
@@ -144,7 +147,7 @@ start_thread(struct stream *st)
 }
 
 static struct stream *
-stream_new(struct conn *c, const struct http_stream *source)
+stream_new(struct conn *c, const struct http_stream *source, bool chunked)
 {
 	struct stream *st = calloc(1, sizeof(*st));
 
@@ -152,6 +155,7 @@ stream_new(struct conn *c, const struct http_stream *source)
 		return NULL;
 	st->conn = c;
 	st->source = *source;
+	st->chunked = chunked;
 	st->refs = 2;
 	pthread_mutex_init(&st->lock, NULL);
 	pthread_cond_init(&st->room, NULL);
@@ -160,11 +164,11 @@ stream_new(struct conn *c, const struct http_stream *source)
 }
 
 struct stream *
-stream_start(struct conn *c, const struct http_stream *source)
+stream_start(struct conn *c, const struct http_stream *source, bool chunked)
 {
 	struct http_server *s = c->server;
 	bool turn = take_turn(s);
-	struct stream *st = turn ? stream_new(c, source) : NULL;
+	struct stream *st = turn ? stream_new(c, source, chunked) : NULL;
 
 	if (!st) {
 		if (turn)
@@ -201,35 +205,60 @@ stream_abandon(struct stream *st)
 	pthread_mutex_unlock(&st->lock);
 }
 
+/*
+ * End an answer that only the end of the connection ends, or that broke.  When libmicrohttpd 0.9.75 is told so in answer to
+ * a resume it closes the connection in a step that nothing follows, and it stays open for ever; a write that fails it handles.
+ */
+static ssize_t
+end_by_write(struct stream *st, char *out)
+{
+	shutdown(st->conn->fd, SHUT_RDWR);
+	*out = '\0'; /* goes nowhere */
+	return 1;
+}
+
+/* Nothing to send: suspend until there is, unless the connection has been cut. */
+static ssize_t
+wait_for_more(struct stream *st, char *out)
+{
+	if (!conn_move(st->conn, SENDING, PHASE_STREAM_WAIT, NEVER))
+		return end_by_write(st, out);
+	st->waiting = true;
+	MHD_suspend_connection(st->conn->mhd);
+	return 0;
+}
+
+static ssize_t
+take_data(struct stream *st, char *out, size_t max)
+{
+	struct conn *c = st->conn;
+	size_t n = st->len < max ? st->len : max;
+
+	memcpy(out, st->data, n);
+	st->len -= n;
+	memmove(st->data, st->data + n, st->len);
+	pthread_cond_signal(&st->room);
+	(void)conn_move(c, SENDING, PHASE_WRITING, clock_mono_ms() + c->server->config.idle_ms);
+	return (ssize_t)n;
+}
+
 /* libmicrohttpd wants at most max bytes. */
 static ssize_t
 feed(void *arg, uint64_t pos, char *out, size_t max)
 {
 	struct stream *st = arg;
-	struct conn *c = st->conn;
-	ssize_t n = 0;
+	ssize_t n;
 
 	(void)pos;
 	pthread_mutex_lock(&st->lock);
-	if (st->len) {
-		n = (ssize_t)(st->len < max ? st->len : max);
-		memcpy(out, st->data, (size_t)n);
-		st->len -= (size_t)n;
-		memmove(st->data, st->data + n, st->len);
-		pthread_cond_signal(&st->room);
-		(void)conn_move(c, 1U << PHASE_WRITING | 1U << PHASE_STREAM_WAIT, PHASE_WRITING,
-		    clock_mono_ms() + c->server->config.idle_ms);
-	} else if (st->failed) {
-		n = MHD_CONTENT_READER_END_WITH_ERROR;
-	} else if (st->ended) {
+	if (st->len)
+		n = take_data(st, out, max);
+	else if (!st->ended && !st->failed)
+		n = wait_for_more(st, out);
+	else if (st->failed || !st->chunked)
+		n = end_by_write(st, out);
+	else
 		n = MHD_CONTENT_READER_END_OF_STREAM;
-	} else if (conn_move(c, 1U << PHASE_WRITING | 1U << PHASE_STREAM_WAIT, PHASE_STREAM_WAIT,
-		       NEVER)) {
-		st->waiting = true;
-		MHD_suspend_connection(c->mhd);
-	} else {
-		n = MHD_CONTENT_READER_END_WITH_ERROR;
-	}
 	pthread_mutex_unlock(&st->lock);
 	return n;
 }

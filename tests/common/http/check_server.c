@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,19 @@ wait_long(void *service, const struct request *req, struct response *resp, struc
 	return say(resp, pool_may_block() ? "waited" : "on the polling thread", err);
 }
 
+static atomic_uint at_gate;
+static atomic_bool gate_open;
+
+static enum err_code
+wait_at_gate(void *service, const struct request *req, struct response *resp, struct err *err)
+{
+	(void)service, (void)req;
+	atomic_fetch_add(&at_gate, 1);
+	while (!atomic_load(&gate_open))
+		usleep(1000);
+	return say(resp, "through", err);
+}
+
 static const char *const versions[] = { "2020-07-07", NULL };
 
 static const struct route routes[] = {
@@ -95,7 +109,7 @@ static const struct route routes[] = {
 	{ "DELETE", "/thing/{id}", "2020-07-07", 0, INLINE, no_content, 0 },
 	{ "GET", "/try", "2020-07-07", 0, TRY, try_thing, 0 },
 	{ "GET", "/wait", "2020-07-07", 0, WORKER, wait_long, 0 },
-	{ "GET", "/hurry", "2020-07-07", 0, WORKER, wait_long, 200 },
+	{ "GET", "/gate", "2020-07-07", 0, WORKER, wait_at_gate, 0 },
 };
 
 static const struct route_table table = {
@@ -733,36 +747,41 @@ END_TEST
 START_TEST(test_busy)
 {
 	/* decisions.md, Limits: full: 500 `busy`; the polling threads go on meanwhile */
+	static const char request[] = "GET /gate" V END;
 	struct http_server_config small = config;
+	struct pollfd waiting[3];
 	struct serve s;
+	unsigned busy = 0;
 	char *answer;
-	int slow, queued;
 
 	log_init("off", "test");
 	small.workers = 1;
 	small.queue = 1;
 	serve_start(&s, &small, 50);
-	slow = serve_connect(s.path);
-	serve_send(slow, "GET /wait" V "&ms=400" END, strlen("GET /wait" V "&ms=400" END));
-	usleep(100 * 1000);
-	queued = serve_connect(s.path);
-	serve_send(queued, rows[10].bytes, strlen(rows[10].bytes));
-	usleep(100 * 1000);
-	answer = serve_exchange(s.path, rows[10].bytes);
-	ck_assert_uint_eq(serve_status(answer), 500);
-	ck_assert_str_eq(serve_body(answer), "{\"message\":\"busy\"}");
-	free(answer);
+	/* one runs, one is queued, and for the third there is no place */
+	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+		waiting[i] = (struct pollfd){ .fd = serve_connect(s.path), .events = POLLIN };
+		serve_send(waiting[i].fd, request, strlen(request));
+		while (atomic_load(&at_gate) == 0)
+			usleep(1000);
+	}
+	ck_assert_int_eq(poll(waiting, ARRAY_LEN(waiting), 10000), 1);
 	answer = serve_exchange(s.path, rows[0].bytes);
 	ck_assert_uint_eq(serve_status(answer), 200);
 	free(answer);
-	answer = serve_read_answer(slow);
-	ck_assert_uint_eq(serve_status(answer), 200);
-	free(answer);
-	answer = serve_read_answer(queued);
-	ck_assert_uint_eq(serve_status(answer), 200);
-	free(answer);
-	close(slow);
-	close(queued);
+	atomic_store(&gate_open, true);
+	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
+		answer = serve_read_answer(waiting[i].fd);
+		if (serve_status(answer) == 500) {
+			ck_assert_str_eq(serve_body(answer), "{\"message\":\"busy\"}");
+			busy++;
+		} else {
+			ck_assert_uint_eq(serve_status(answer), 200);
+		}
+		free(answer);
+		close(waiting[i].fd);
+	}
+	ck_assert_uint_eq(busy, 1);
 	serve_stop(&s);
 }
 END_TEST
@@ -833,10 +852,10 @@ START_TEST(test_stop_cuts)
 		"",
 		"GET /thing/a",
 		"POST /echo" V HOST "Content-Length: 100\r\n\r\n{",
-		"GET /wait" V "&ms=400" END,
-		"GET /wait" V "&ms=400" END,
-		"GET /wait" V "&ms=400" END,
-		"GET /wait" V "&ms=400" END,
+		"GET /wait" V "&ms=300" END,
+		"GET /wait" V "&ms=300" END,
+		"GET /wait" V "&ms=300" END,
+		"GET /wait" V "&ms=300" END,
 	};
 	struct serve s;
 	uint64_t began;

@@ -346,11 +346,13 @@ START_TEST(test_stop)
 	struct serve s;
 	uint64_t began;
 	int quiet, full;
+	char byte;
 
 	serve_start(&s, &config, 50);
 	quiet = ask(&s, "/logs?api-version=1&n=1&then=quiet", "1.1");
 	full = ask(&s, "/logs?api-version=1&n=5000000", "1.1");
-	usleep(100 * 1000);
+	ck_assert_int_eq(recv(quiet, &byte, 1, 0), 1);
+	ck_assert_int_eq(recv(full, &byte, 1, 0), 1);
 	began = clock_mono_ms();
 	http_server_stop(s.server, 100);
 	ck_assert_uint_lt(clock_mono_ms() - began, 1500);
