@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,11 +10,20 @@ static const struct {
 	int (*run)(struct err *err);
 } roles[] = { { "agent", demo_agent }, { "web", demo_web }, { "meter", demo_meter } };
 
+/* As a container's first process we have no default action for SIGTERM. */
+static void
+end(int signal)
+{
+	(void)signal;
+	_exit(0);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct err err = { 0 };
 
+	signal(SIGTERM, end);
 	for (size_t i = 0; argc == 2 && i < ARRAY_LEN(roles); i++) {
 		if (strcmp(argv[1], roles[i].name) != 0)
 			continue;
