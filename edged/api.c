@@ -4,6 +4,7 @@
 
 #include "edged/attest.h"
 #include "edged/boot.h"
+#include "edged/listeners.h"
 #include "edged/modules.h"
 #include "edged/service.h"
 #include "wire/status.h"
@@ -76,9 +77,8 @@ agent_only(struct edged *edged, const struct request *req, struct err *err)
 {
 	char id[ATTEST_ID_LEN + 1];
 
-	if (modules_container_of(edged->modules, EDGED_AGENT_NAME, id, err))
-		return err_wrap_code(
-		    err, ERR_DENIED, "no container is known for " EDGED_AGENT_NAME);
+	if (listeners_container_of(edged->listeners, EDGED_AGENT_NAME, id, err))
+		return err_wrap_code(err, ERR_DENIED, "caller not known");
 	return attest_peer(req->peer, id, err);
 }
 

@@ -418,7 +418,6 @@ events_opened(void *ctx)
 {
 	struct boot *b = ctx;
 
-	modules_events_live(b->edged->modules, true);
 	set_flag(b, &b->woken);
 }
 
@@ -428,7 +427,6 @@ events_one(void *ctx, const char *action, const char *id, const char *name)
 	struct boot *b = ctx;
 
 	(void)id;
-	modules_event(b->edged->modules);
 	if (strcmp(name, b->edged->config.agent.name) == 0 &&
 	    (strcmp(action, "die") == 0 || strcmp(action, "destroy") == 0))
 		set_flag(b, &b->woken);
@@ -447,7 +445,6 @@ events_run(void *arg)
 		struct err err = { 0 };
 
 		(void)!engine_events(b->edged->engine, &listener, b, &err);
-		modules_events_live(b->edged->modules, false);
 		if (clock_mono_ms() - begin > PAUSE_MAX_MS)
 			pause_ms = PAUSE_MIN_MS;
 		/* the engine went: see at once what became of the agent, and say so */

@@ -201,6 +201,21 @@ listeners_ensure(struct listeners *l, const char *module, const char *container_
 	return code;
 }
 
+enum err_code
+listeners_container_of(struct listeners *l, const char *module, char ret_id[65], struct err *err)
+{
+	struct listener *at;
+	bool known;
+
+	pthread_mutex_lock(&l->lock);
+	at = find(l, module);
+	known = at && strlen(at->container_id) == PROTO_CONTAINER_ID;
+	if (known)
+		memcpy(ret_id, at->container_id, PROTO_CONTAINER_ID + 1);
+	pthread_mutex_unlock(&l->lock);
+	return known ? ERR_OK : err_set(err, ERR_NOT_FOUND, "no container is known for %s", module);
+}
+
 void
 listeners_remove(struct listeners *l, const char *module)
 {

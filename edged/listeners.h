@@ -29,6 +29,12 @@ enum err_code listeners_name_fits(
  */
 enum err_code listeners_ensure(
     struct listeners *l, const char *module, const char *container_id, struct err *err) MUST_CHECK;
+/*
+ * The container that edged itself last served under this name.  A container that somebody made anew under the name, behind edged's back, is
+ * not it until edged starts it.  ERR_NOT_FOUND: none.
+ */
+enum err_code listeners_container_of(
+    struct listeners *l, const char *module, char ret_id[65], struct err *err) MUST_CHECK;
 /* The container is gone: stop serving, close, unlink.  Success when there was none. */
 void listeners_remove(struct listeners *l, const char *module);
 /* The old shared socket (owned from here on). */

@@ -6,7 +6,6 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "edged/ids.h"
 #include "edged/listeners.h"
 #include "edged/together.h"
 #include "edged/view.h"
@@ -15,7 +14,6 @@ struct modules {
 	struct engine *engine;
 	struct listeners *listeners;
 	bool elevated;
-	struct ids *ids;
 	pthread_mutex_t lock; /* of replacing */
 	char *replacing[8];   /* names that modules_replace works on */
 };
@@ -31,10 +29,6 @@ modules_new(const struct modules_config *config, struct modules **ret, struct er
 	m->listeners = config->listeners;
 	m->elevated = config->elevated;
 	pthread_mutex_init(&m->lock, NULL);
-	if (ids_new(&m->ids, err)) {
-		modules_free(m);
-		return err->code;
-	}
 	*ret = m;
 	return ERR_OK;
 }
@@ -44,7 +38,6 @@ modules_free(struct modules *m)
 {
 	if (!m)
 		return;
-	ids_free(m->ids);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }
@@ -243,7 +236,6 @@ make(struct modules *m, const char *name, const char *body, struct err *err)
 
 	if (engine_create(m->engine, name, body, &id, err))
 		return wrap(err, "create", name);
-	modules_event(m);
 	return ERR_OK;
 }
 
@@ -342,7 +334,6 @@ modules_remove(struct modules *m, const char *name, struct err *err)
 	if (engine_remove(m->engine, c.id, err) && !is_missing(err))
 		return wrap(err, "remove", name);
 	listeners_remove(m->listeners, name);
-	modules_event(m);
 	return ERR_OK;
 }
 
@@ -376,37 +367,6 @@ modules_restart(struct modules *m, const char *name, struct err *err)
 	    engine_restart(m->engine, c.id, err))
 		return wrap(err, "restart", name);
 	return ERR_OK;
-}
-
-/* --- ids for attestation */
-
-enum err_code
-modules_container_of(struct modules *m, const char *name, char ret_id[65], struct err *err)
-{
-	AUTO(engine_container_done) struct engine_container c = { 0 };
-	unsigned long since;
-
-	if (ids_get(m->ids, name, ret_id, &since))
-		return ERR_OK;
-	if (find(m, name, &c, err))
-		return err->code;
-	if (strlen(c.id) != 64)
-		return err_set(err, ERR_PROTOCOL, "the engine gives an odd container id");
-	memcpy(ret_id, c.id, 65);
-	ids_put(m->ids, name, c.id, since);
-	return ERR_OK;
-}
-
-void
-modules_events_live(struct modules *m, bool live)
-{
-	ids_live(m->ids, live);
-}
-
-void
-modules_event(struct modules *m)
-{
-	ids_drop(m->ids);
 }
 
 /* --- all of them at once */
@@ -528,7 +488,6 @@ modules_remove_all(struct modules *m, struct err *err)
 			first = first ? first : &e.errs[i];
 		else
 			listeners_remove(m->listeners, item_name(&items.items.at[i]));
-	modules_event(m);
 	if (!first)
 		return ERR_OK;
 	*err = *first;

@@ -79,17 +79,6 @@ enum err_code modules_stats(struct modules *m, char **ret_json, struct err *err)
 enum err_code modules_state(
     struct modules *m, const char *name, char ret[16], struct err *err) MUST_CHECK;
 
-/*
- * The full id of the module's container, for attestation: kept while the engine's events tell of changes, else looked up.
- * ERR_NOT_FOUND: none.
- */
-enum err_code modules_container_of(
-    struct modules *m, const char *name, char ret_id[65], struct err *err) MUST_CHECK;
-/* Events are coming in (true) or not any more: whether ids may be kept. */
-void modules_events_live(struct modules *m, bool live);
-/* Something happened to a container. */
-void modules_event(struct modules *m);
-
 /* Is modules_replace at work on this name?  The watchdog keeps away meanwhile. */
 bool modules_being_replaced(struct modules *m, const char *name);
 

@@ -125,7 +125,7 @@ answer_container(
 {
 	struct edged *e = ctx;
 
-	return modules_container_of(e->modules, module, ret_id, err);
+	return listeners_container_of(e->listeners, module, ret_id, err);
 }
 
 static const struct proto_answers answers = { answer_list, answer_dial, answer_container };

@@ -323,35 +323,6 @@ START_TEST(test_all)
 }
 END_TEST
 
-/* ids are kept while events come in, and looked up again after each */
-START_TEST(test_container_of)
-{
-	struct err err = { 0 };
-	const char *id;
-	char got[65];
-
-	begin();
-	id = engine_peer_container(peer, "m1", "running", true);
-	engine_peer_container(peer, "other", "running", false);
-	for (int i = 0; i < 2; i++)
-		ck_ok(modules_container_of(modules, "m1", got, &err));
-	ck_assert_str_eq(got, id);
-	ck_assert_uint_eq(strlen(engine_peer_asked(peer, "m1/json")),
-	    2 * strlen("GET /v1.41/containers/m1/json\n"));
-	modules_events_live(modules, true);
-	for (int i = 0; i < 5; i++)
-		ck_ok(modules_container_of(modules, "m1", got, &err));
-	ck_assert_str_eq(engine_peer_asked(peer, "m1/json"), "GET /v1.41/containers/m1/json\n");
-	modules_event(modules);
-	ck_ok(modules_container_of(modules, "m1", got, &err));
-	ck_assert_str_eq(engine_peer_asked(peer, "m1/json"), "GET /v1.41/containers/m1/json\n");
-	ck_err(modules_container_of(modules, "other", got, &err), ERR_NOT_FOUND);
-	ck_err(modules_container_of(modules, "none", got, &err), ERR_NOT_FOUND);
-	ck_err(modules_container_of(modules, "../x", got, &err), ERR_INVALID);
-	finish();
-}
-END_TEST
-
 /* edged-containers.md 5.4; docker.md 2: a longer name is another network */
 START_TEST(test_network)
 {
@@ -386,5 +357,5 @@ START_TEST(test_network_race)
 END_TEST
 
 TEST_MAIN("edged/modules", test_create, test_pull_policy, test_start_keeps_socket, test_missing,
-    test_foreign, test_by_id, test_replace, test_names, test_list, test_all, test_container_of,
-    test_network, test_network_race)
+    test_foreign, test_by_id, test_replace, test_names, test_list, test_all, test_network,
+    test_network_race)
