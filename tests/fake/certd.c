@@ -1,5 +1,7 @@
 #include "tests/fake/certd.h"
 
+#include <openssl/x509v3.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +57,20 @@ fake_certd_get(const char *id)
 	return NULL;
 }
 
+/* The only profile of a CA allows none below it; an Edge CA is one. */
+static void
+let_cas_be_below(void)
+{
+	X509_EXTENSION *any =
+	    X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
+
+	X509_EXTENSION_free(
+	    X509_delete_ext(ca, X509_get_ext_by_NID(ca, NID_basic_constraints, -1)));
+	X509_add_ext(ca, any, -1);
+	X509_EXTENSION_free(any);
+	X509_sign(ca, ca_key, EVP_sha256());
+}
+
 static enum err_code
 make_ca(struct err *err)
 {
@@ -79,6 +95,7 @@ make_ca(struct err *err)
 		return err->code;
 	}
 	X509_NAME_free(name);
+	let_cas_be_below();
 	chain = sk_X509_new_null();
 	sk_X509_push(chain, ca);
 	if (x509_chain_write(chain, &ca_pem, err))
