@@ -3,6 +3,7 @@
  *
  * Prints "requests-per-second p50-us server-cpu-us-per-request".  CPU is that of all threads of process PID, from
  * /proc/PID/task/TID/schedstat.  A client is a thread that waits for each answer; "each" makes a connection per request.
+ * At least one request per client, also in 0 seconds.
  */
 #include <dirent.h>
 #include <err.h>
@@ -85,7 +86,7 @@ work(void *arg)
 	struct client *c = arg;
 	int fd = kept ? dial() : -1;
 
-	while (!stop && c->n < SAMPLES_MAX) {
+	do {
 		double from = now();
 
 		if (!kept)
@@ -94,7 +95,7 @@ work(void *arg)
 		if (!kept)
 			close(fd);
 		c->us[c->n++] = (uint32_t)((now() - from) * 1e6);
-	}
+	} while (!stop && c->n < SAMPLES_MAX);
 	if (kept)
 		close(fd);
 	return NULL;
