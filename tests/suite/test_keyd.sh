@@ -202,6 +202,10 @@ is "the same process" "${PID[keyd]} $(alive keyd && echo alive)" "$pid alive"
 sign_sym "$SYM"
 is "and it signs" "$(get signature)" "$MAC"
 
+# --- our own client
+"$BUILD/suite/keyd_client" "$S"
+is "every call of client/keyd" $? 0
+
 # --- what deleting means, and a restart
 post /derivedkey "{\"baseKeyHandle\":\"$SYM\",\"derivationData\":\"bW9kdWxl\"}"
 DERIVED=$(get keyHandle)
