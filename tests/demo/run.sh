@@ -2,6 +2,7 @@
 # The main job, end to end: a device is provisioned from a simulated cloud over TLS and serves real modules in a real engine.
 # Run by `sudo make demo`.  Everything happens in a private network and mount namespace and below one private directory.
 #   DEMO_BREAK=token|ca|impostor   make one thing wrong; the exit status is then 1
+#   DEMO_TRACE=FILE                where to say which private directory was used, for the suite
 #   DEMO_VERBOSE=1                 show the daemons' logs when it fails
 if [ "$(id -u)" -ne 0 ]; then
 	echo "The demo starts daemons under users of their own and a container engine: run it with sudo." >&2
@@ -29,6 +30,7 @@ cleanup() {
 }
 
 suite_begin "edgekeep demo${DEMO_BREAK:+, broken on purpose: $DEMO_BREAK}"
+[ -z "${DEMO_TRACE:-}" ] || echo "$T" >"$DEMO_TRACE"
 device_layout
 device_engine
 device_tpm

@@ -49,7 +49,7 @@ device_tpm() {
 device_engine() {
 	echo '{}' >"$T/daemon.json"
 	start dockerd dockerd --config-file "$T/daemon.json" --data-root "$T/data" --exec-root "$T/exec" --pidfile "$T/docker.pid" \
-		-H "unix://$ENGINE" --group "$((UID0 + 6))" --shutdown-timeout 1
+		-H "unix://$ENGINE" --group "$((UID0 + 6))" --cgroup-parent "/${T##*/}" --shutdown-timeout 1
 }
 device_engine_ready() { wait_for 20 docker version; }
 
@@ -59,7 +59,7 @@ device_engine_gone() {
 	stop dockerd >/dev/null 2>&1
 	umount /etc/hosts 2>/dev/null
 	grep -o " $T/[^ ]*" /proc/self/mounts | sort -r | xargs -r -n1 umount -l 2>/dev/null
-	find /sys/fs/cgroup -maxdepth 2 -name docker -type d -exec rmdir {} \; 2>/dev/null
+	find /sys/fs/cgroup -maxdepth 3 -depth -type d -path "*/${T##*/}*" -exec rmdir {} \; 2>/dev/null
 }
 
 # What an operator would have in /etc/aziot.  DEMO_BREAK goes on to the demo's containers.
