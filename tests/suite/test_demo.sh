@@ -14,7 +14,7 @@ remains() {
 	[ ! -e "$dir" ] || echo "$dir"
 	grep " $dir" /proc/self/mounts
 	find /sys/fs/cgroup -maxdepth 3 -type d -name "$name"
-	grep -lsaF "$dir" /proc/[0-9]*/cmdline /proc/[0-9]*/environ
+	grep -lsaF -f "$T/where" /proc/[0-9]*/cmdline /proc/[0-9]*/environ
 }
 
 run() { # run BREAK: output in $T/out, status in $STATUS, its private directory in $T/where
