@@ -138,6 +138,8 @@ aziot_certd = "unix://$RUN/certd.sock"
 aziot_tpmd = "unix://$RUN/tpmd.sock"
 ${2-}
 EOF
+		# root needs no entry
+		is_root || printf '[[principal]]\nuid = %s\nname = "suite"\n' "$(id -u)"
 	} >"$T/etc/identityd/config.toml"
 }
 identityd_start() {
