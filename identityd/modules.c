@@ -5,17 +5,24 @@
 #include <string.h>
 
 #include "base/b64.h"
+#include "base/clock.h"
 
 #define MASTER_KEY "aziot_identityd_master_id"
-/* how long a hub that swallows packets may keep a caller from the backup */
+/*
+ * How long a hub that swallows packets may keep a caller from the backup; what counts as swallowing; and how long nobody who has a
+ * backup is sent there then.
+ */
 #define WITH_BACKUP_MS 20000
+#define SLOW_MS	       3000
+#define SILENT_MS      30000
 
 struct modules {
 	struct cloud *cloud;
 	struct keyd_client *keyd;
 	struct state *state;
-	pthread_mutex_t lock; /* of master */
-	char *master;	      /* handle of the master key, once known */
+	pthread_mutex_t lock;	  /* of master */
+	char *master;		  /* handle of the master key, once known */
+	uint64_t silent_until_ms; /* monotonic; atomic */
 };
 
 enum err_code
@@ -294,24 +301,42 @@ get_from_hub(struct modules *m, const struct device *d, const char *module_id, b
 	return identity_of(m, d, &module, ret, err);
 }
 
+static bool
+is_silent(const struct modules *m)
+{
+	return clock_mono_ms() < __atomic_load_n(&m->silent_until_ms, __ATOMIC_RELAXED);
+}
+
+/* A question that began then got no answer: was it long in coming? */
+static void
+note_silence(struct modules *m, uint64_t began_ms, enum err_code code)
+{
+	uint64_t now_ms = clock_mono_ms();
+
+	if ((code == ERR_TIMEOUT || code == ERR_UNREACHABLE) && now_ms - began_ms >= SLOW_MS)
+		__atomic_store_n(&m->silent_until_ms, now_ms + SILENT_MS, __ATOMIC_RELAXED);
+}
+
 enum err_code
 modules_get(struct modules *m, const struct device *d, const char *module_id, bool prefer_backup,
     struct identity *ret, struct err *err)
 {
 	AUTO(hub_module_done) struct hub_module backup = { 0 };
+	uint64_t began_ms = clock_mono_ms();
 	struct err no_backup = { 0 };
+	enum err_code code;
 	bool have;
 
 	if (check_id(module_id, err))
 		return err->code;
 	have = state_backup_load(m->state, d, module_id, &backup, &no_backup) == ERR_OK;
-	if (have && prefer_backup)
+	if (have && (prefer_backup || is_silent(m)))
 		return identity_of(m, d, &backup, ret, err);
-	if (get_from_hub(m, d, module_id, have, ret, err) == ERR_OK)
-		return ERR_OK;
-	if (err->code == ERR_NOT_FOUND)
+	code = get_from_hub(m, d, module_id, have, ret, err);
+	note_silence(m, began_ms, code);
+	if (code == ERR_NOT_FOUND)
 		return absent(m, d, module_id, err);
-	return have ? identity_of(m, d, &backup, ret, err) : err->code;
+	return code && have ? identity_of(m, d, &backup, ret, err) : code;
 }
 
 /* Give the hub our keys for a module and return its identity. */

@@ -21,6 +21,7 @@ void modules_free(struct modules *m);
 
 /*
  * From the hub, or from the backup where the hub cannot or will not say; prefer_backup: the other way round.
+ * A hub that was slow to say nothing is left alone for 30 s by those that have a backup.
  * A module whose creation was cut short between its two steps is completed here.
  */
 enum err_code modules_get(struct modules *m, const struct device *d, const char *module_id,

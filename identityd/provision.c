@@ -168,15 +168,16 @@ configured_device(const struct settings_provisioning *s, struct device **ret, st
 	    s->authentication.device_id_pk, ret, err);
 }
 
+/* What DPS may be used for at all, also from memory. */
 static enum err_code
-attestation_known(const struct settings_provisioning *s, struct err *err)
+dps_possible(const struct settings_provisioning *s, struct err *err)
 {
 	if (s->local_gateway_hostname)
 		return err_set(err, ERR_CONFIG, "DPS is not supported in nested mode");
-	if (s->attestation.method == ATTEST_SYMMETRIC_KEY)
-		return ERR_OK;
-	return err_set(err, ERR_CONFIG, "DPS attestation by %s is not available in this version",
-	    s->attestation.method == ATTEST_TPM ? "TPM" : "X.509 certificate");
+	if (s->attestation.method == ATTEST_X509)
+		return err_set(err, ERR_CONFIG,
+		    "DPS attestation by X.509 certificate is not available in this version");
+	return ERR_OK;
 }
 
 /* The device of the last time.  ERR_NOT_FOUND: there was none, or nobody can tell any more. */
@@ -208,7 +209,7 @@ known_device(struct provision *p, const struct settings_provisioning *s, struct 
 	case SOURCE_MANUAL:
 		return configured_device(s, ret, err);
 	case SOURCE_DPS:
-		return attestation_known(s, err) ? err->code : remembered_device(p, s, ret, err);
+		return dps_possible(s, err) ? err->code : remembered_device(p, s, ret, err);
 	default:
 		return err_set(err, ERR_NOT_FOUND, "device identity not found");
 	}
@@ -227,7 +228,13 @@ registered_device(struct provision *p, const struct settings_provisioning *s, st
 		.key_id = s->attestation.symmetric_key,
 	};
 
-	if (attestation_known(s, err) || provision_payload(s, &payload, err))
+	if (dps_possible(s, err))
+		return err->code;
+	/* a challenge would overwrite the hub's key in the TPM before there is another one (cloud-dps.md 3) */
+	if (s->attestation.method == ATTEST_TPM)
+		return err_set(
+		    err, ERR_CONFIG, "DPS registration by TPM is not available in this version");
+	if (provision_payload(s, &payload, err))
 		return err->code;
 	params.payload = payload;
 	if (dps_register(p->config.cloud, &params, &assigned, err))
@@ -360,11 +367,13 @@ report(struct provision *p, enum err_code code, struct err *err, unsigned wait_m
 		log_warn("%s: %s", what, err->text);
 }
 
-/* Attempts that nothing but another configuration can help. */
+/* Can nothing but another configuration help? */
 static bool
-hopeless(enum err_code code)
+hopeless(struct provision *p, enum err_code code)
 {
-	return code == ERR_CONFIG || code == ERR_NOT_FOUND;
+	AUTO(device_unrefp) struct device *d = in_force(p);
+
+	return !d && (code == ERR_CONFIG || code == ERR_NOT_FOUND);
 }
 
 /* Is this the only one running?  Otherwise tell the other to attempt once more. */
@@ -407,10 +416,11 @@ provision_run(void *provision)
 	for (;;) {
 		struct err err = { 0 };
 		enum err_code code = exclusively(p, attempt, &err);
+		bool over = code == ERR_OK || hopeless(p, code);
 
 		if (code != ERR_BUSY) /* stopping */
-			report(p, code, &err, hopeless(code) ? 0 : wait_ms);
-		if ((code == ERR_OK || hopeless(code)) && leave(p))
+			report(p, code, &err, over ? 0 : wait_ms);
+		if (over && leave(p))
 			return;
 		if (code && cloud_pause(p->config.cloud, wait_ms, &err)) {
 			leave(p);

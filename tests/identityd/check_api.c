@@ -451,7 +451,7 @@ START_TEST(test_unprovisioned)
 	provision_run(service->provision);
 	ask("POST", "/identities/device" V, 0, "{\"type\":\"aziot\"}", &resp);
 	ck_assert_uint_eq(resp.status, 404);
-	ck_assert_ptr_nonnull(strstr(resp.body, "caused by: DPS attestation by TPM"));
+	ck_assert_ptr_nonnull(strstr(resp.body, "caused by: DPS registration by TPM"));
 	/* identityd.md 8: a payload that cannot be read */
 	ask("GET", "/identities/provisioning" V, 0, NULL, &info);
 	ck_assert_uint_eq(info.status, 400);

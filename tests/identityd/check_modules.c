@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "identityd/modules.h"
 
@@ -304,6 +305,35 @@ START_TEST(test_ids)
 }
 END_TEST
 
+static void
+swallow(void *ctx, const char *method, const char *url)
+{
+	(void)ctx, (void)method, (void)url;
+	usleep(3100000);
+}
+
+START_TEST(test_silent_hub)
+{
+	/* a network that swallows packets costs one caller its time, and not each of them */
+	setup();
+	put_backup("77");
+	fake_https_hook(swallow, NULL);
+	ck_ok(modules_get(modules, device, "moduleA", false, &got, &err));
+	identity_done(&got);
+	for (size_t i = 0; i < 3; i++) {
+		ck_ok(modules_get(modules, device, "moduleA", false, &got, &err));
+		check_identity("77");
+		identity_done(&got);
+	}
+	ck_assert_uint_eq(fake_https_count(), 1);
+	/* who has no backup is sent there */
+	fake_https_hook(NULL, NULL);
+	ck_err(modules_get(modules, device, "other", false, &got, &err), ERR_UNREACHABLE);
+	ck_assert_uint_gt(fake_https_count(), 1);
+	teardown();
+}
+END_TEST
+
 START_TEST(test_parent)
 {
 	/* cloud-iothub.md 3 and 5: the parent is asked, in the name of the hub */
@@ -360,4 +390,4 @@ END_TEST
 
 TEST_MAIN("identityd/modules", test_create, test_create_existing, test_resumed,
     test_other_authentication, test_read, test_prefer_backup, test_update_delete, test_list,
-    test_ids, test_parent, test_keyd_restarted, test_master_made)
+    test_ids, test_silent_hub, test_parent, test_keyd_restarted, test_master_made)

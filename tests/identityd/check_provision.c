@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "identityd/provision.h"
+#include "tests/fake/tpmd.h"
 
 #define DPS_URL	 "https://dps.demo:443/0ne/registrations/dev-1/*"
 #define OLD_URL	 "https://old.demo/devices/dev-old/modules*"
@@ -297,7 +298,8 @@ static const struct {
 	  "\",\"scope_id\":\"s\",\"attestation\":"
 	  "{\"method\":\"tpm\",\"registration_id\":\"r\"}}",
 	    ERR_UNREACHABLE,
-	    "the device has no identity yet\ncaused by: DPS attestation by TPM is not available in "
+	    "the device has no identity yet\ncaused by: DPS registration by TPM is not available "
+	    "in "
 	    "this version" },
 	{ "{\"source\":\"dps\",\"local_gateway_hostname\":\"g\",\"global_endpoint\":\"https://d/\","
 	  "\"scope_id\":\"s\",\"attestation\":{\"method\":\"symmetric_key\",\"registration_id\":"
@@ -321,6 +323,33 @@ START_TEST(test_hopeless)
 		ck_assert_uint_eq(w.pauses.n, 0);
 		teardown();
 	}
+}
+END_TEST
+
+START_TEST(test_tpm_remembered)
+{
+	/* a device that was registered by TPM before goes on: the hub's key is in the TPM */
+	AUTO(device_unrefp) struct device *d = NULL;
+	AUTO(identity_done) struct identity identity = { 0 };
+	AUTO(str_freep) char *text = NULL;
+
+	setup("{\"source\":\"dps\",\"global_endpoint\":\"https://d/"
+	      "\",\"scope_id\":\"s\",\"attestation\":"
+	      "{\"method\":\"tpm\",\"registration_id\":\"r\"}}",
+	    "");
+	w.pauses.limit = 0;
+	remember_old();
+	answer("GET", OLD_URL, 200, LISTED);
+	provision_run(provision);
+	check_device("old.demo", "dev-old");
+	ck_assert_uint_eq(fake_tpmd_signed(), 1);
+	ck_assert_uint_eq(fake_keyd_calls(FAKE_SIGN), 0);
+	/* client-facts.md 16: no keyHandle */
+	ck_ok(provision_device(provision, 0, &d, &err));
+	ck_ok(device_identity(d, w.keyd, &identity, &err));
+	ck_ok(fields_write_text(identity_fields, &identity, &text, &err));
+	ck_assert_ptr_nonnull(strstr(text, "\"auth\":{\"type\":\"tpm\"}}"));
+	teardown();
 }
 END_TEST
 
@@ -393,4 +422,4 @@ END_TEST
 
 TEST_MAIN("identityd/provision", test_first_start, test_first_start_hub_away, test_offline,
     test_rejected, test_not_rejected, test_nothing_lost, test_again, test_manual,
-    test_damaged_memory, test_hopeless, test_backoff, test_waiting, test_stop)
+    test_damaged_memory, test_hopeless, test_tpm_remembered, test_backoff, test_waiting, test_stop)

@@ -3,6 +3,7 @@
 
 #include "tests/fake/https_client.h"
 #include "tests/fake/keyd.h"
+#include "tests/fake/tpmd.h"
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -28,6 +29,7 @@ pauses_note(void *ctx, unsigned ms)
 
 struct world {
 	struct keyd_client *keyd;
+	struct tpmd_client *tpmd;
 	struct cloud *cloud;
 	struct pauses pauses;
 };
@@ -49,7 +51,10 @@ world_begin(struct world *w)
 	fake_keyd_put_key("device-id", key, sizeof(key));
 	fake_keyd_put_key("aziot_identityd_master_id", key, sizeof(key));
 	ck_ok(keyd_client_new(&none, &w->keyd, &err));
+	fake_tpmd_reset();
+	ck_ok(tpmd_client_new(&none, &w->tpmd, &err));
 	config.keyd = w->keyd;
+	config.tpmd = w->tpmd;
 	config.pause = pauses_note;
 	config.pause_ctx = &w->pauses;
 	ck_ok(cloud_new(&config, &w->cloud, &err));
@@ -60,6 +65,7 @@ world_end(struct world *w)
 {
 	cloud_free(w->cloud);
 	keyd_client_free(w->keyd);
+	tpmd_client_free(w->tpmd);
 	fake_https_reset();
 	fake_keyd_reset();
 }
