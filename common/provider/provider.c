@@ -6,7 +6,6 @@
 #include <openssl/proverr.h>
 #include <openssl/provider.h>
 #include <openssl/store.h>
-#include <stdlib.h>
 
 #include "crypto/digest.h"
 #include "data/uri.h"
@@ -16,7 +15,7 @@
 
 /* libcrypto gives a built-in provider's init function no argument: set once, before there are threads, and read ever after. */
 static struct {
-	struct keyd_client *client;
+	struct provider state;
 	OSSL_PROVIDER *peer, *self; /* held, as unloading would end them */
 } installed;
 
@@ -118,30 +117,19 @@ provider_get(void *provider, OSSL_PARAM params[])
 	return !p || OSSL_PARAM_set_int(p, 1) == 1;
 }
 
-static void
-provider_teardown(void *provider)
-{
-	free(provider);
-}
-
 int
 edgekeep_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
     const OSSL_DISPATCH **out, void **provctx)
 {
 	static const OSSL_DISPATCH dispatch[] = {
-		PROVIDER_FN(OSSL_FUNC_PROVIDER_TEARDOWN, provider_teardown),
 		PROVIDER_FN(OSSL_FUNC_PROVIDER_GETTABLE_PARAMS, provider_gettable),
 		PROVIDER_FN(OSSL_FUNC_PROVIDER_GET_PARAMS, provider_get),
 		PROVIDER_FN(OSSL_FUNC_PROVIDER_QUERY_OPERATION, provider_query),
 		{ 0, NULL },
 	};
-	struct provider *provider = calloc(1, sizeof(*provider));
 
 	(void)handle, (void)in;
-	if (!provider)
-		return 0;
-	provider->client = installed.client;
-	*provctx = provider;
+	*provctx = &installed.state;
 	*out = dispatch;
 	return 1;
 }
@@ -151,7 +139,9 @@ edgekeep_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
 enum err_code
 provider_install(struct keyd_client *client, struct err *err)
 {
-	installed.client = client;
+	installed.state.client = client;
+	if (installed.self)
+		return ERR_OK;
 	/*
 	 * First the preference, or our EC and RSA would stand in the way of everybody's; then "default" by name, as a loaded
 	 * provider takes away the implicit one (design/provider.md, trap 1).

@@ -16,7 +16,7 @@ OSSL_provider_init_fn edgekeep_provider_init;
 
 /*
  * Add the provider to the default library context beside "default", with default properties `?provider!=edgekeep`, and make it
- * call through client (borrowed; must live as long as the process).  Once per process, before the policy.
+ * call through client (borrowed; must live as long as the process).  Before there are threads and before the policy; a second call only changes the client.
  */
 enum err_code provider_install(struct keyd_client *client, struct err *err) MUST_CHECK;
 

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/store.h>
 #include <openssl/x509.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "crypto/digest.h"
@@ -50,22 +51,24 @@ open_id(const char *id)
 	return key;
 }
 
-/* Provider installed, one key of each kind in keyd; in every test, each of which has its own process. */
+/* Provider installed, one key of each kind in keyd. */
 static void
 set_up(void)
 {
 	const struct unix_client_config config = { 0 };
-	struct keyd_client *client = NULL;
+	static struct keyd_client
+	    *client; /* the provider's from the first test on, where tests share a process */
 	AUTO(str_freep) char *ec = NULL;
 	AUTO(str_freep) char *rsa = NULL;
 	struct err err = { 0 };
 
 	fake_keyd_reset();
-	ck_ok(keyd_client_new(&config, &client, &err));
+	ERR_clear_error();
+	if (!client)
+		ck_ok(keyd_client_new(&config, &client, &err));
 	ck_ok(keyd_client_create_key_pair(client, EC_ID, "ec-p256", &ec, &err));
 	ck_ok(keyd_client_create_key_pair(client, RSA_ID, "rsa-2048", &rsa, &err));
-	if (!OSSL_PROVIDER_available(NULL, "edgekeep"))
-		ck_ok(provider_install(client, &err));
+	ck_ok(provider_install(client, &err));
 	ck_assert_uint_eq(ERR_peek_error(), 0);
 }
 
@@ -598,6 +601,32 @@ START_TEST(test_flat)
 }
 END_TEST
 
+static void *
+sign_loop(void *id)
+{
+	for (int i = 0; i < 100; i++) {
+		AUTO(x509_keyp) EVP_PKEY *key = open_id(id);
+
+		ck_assert_int_eq(sign_once(key), 1);
+		ck_assert_uint_eq(ERR_peek_error(), 0);
+	}
+	return NULL;
+}
+
+/* one key from several threads, and several keys at once */
+START_TEST(test_threads)
+{
+	pthread_t threads[4];
+
+	set_up();
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		ck_assert_int_eq(
+		    pthread_create(&threads[i], NULL, sign_loop, (void *)(uintptr_t)EC_ID), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+}
+END_TEST
+
 TEST_MAIN("provider", test_requests, test_certificates, test_pss_request, test_raw_digest,
     test_refuses_parameters, test_no_export, test_default_unharmed, test_points, test_handles,
-    test_failures, test_odd_keys, test_store, test_tls, test_flat)
+    test_failures, test_odd_keys, test_store, test_tls, test_flat, test_threads)
