@@ -5,8 +5,9 @@
 
 /*
  * Log to stderr, one line a record: "<P>TIMESTAMP [LVL] - text", P the syslog priority that journald reads
- * (contracts/common.md 1).  Debug and trace put "[target] " before the text.  Line breaks and control
- * bytes in the text are written as \xNN, so no input can forge a record.
+ * (contracts/common.md 1).  Debug and trace put "[target] " before the text.  Each "caused by: " of an
+ * err's text is a record of its own.  Other line breaks, control characters (C1, too) and what is no UTF-8
+ * are written as \xNN, so no input can forge a record or steer a terminal.
  *
  * Architecture rule 7: log at the edges only (route layer, main, timers), and never a body, header, key, token, PIN or query.
  */

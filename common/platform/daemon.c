@@ -63,20 +63,6 @@ find_role(const struct daemon_spec *spec, const char *name)
 
 /* --- steps ------------------------------------------------------------------------------------------------------------ */
 
-/* The text and each cause as a record of its own. */
-static void
-log_err(const struct err *err)
-{
-	const char *line = err->text;
-
-	while (*line) {
-		size_t len = strcspn(line, "\n");
-
-		log_error("%.*s", (int)len, line);
-		line += len + (line[len] == '\n');
-	}
-}
-
 static enum err_code
 find_user(struct daemon *d, const char *said, struct err *err)
 {
@@ -195,7 +181,7 @@ reload(struct daemon *d)
 	if (d->role->reload(d, &err)) {
 		err_wrap(
 		    &err, "could not read the configuration again; the old one stays in force");
-		log_err(&err);
+		log_error("%s", err.text);
 	} else {
 		log_info("configuration read again");
 	}
@@ -238,7 +224,7 @@ serve(struct daemon *d, const sigset_t *signals)
 	struct err err = { 0 };
 
 	if (start(d, &err)) {
-		log_err(&err);
+		log_error("%s", err.text);
 		return 1;
 	}
 	log_info("ready; sandbox %s, Landlock ABI %d, peers by pidfd: %s",
@@ -308,7 +294,7 @@ load(struct daemon *d, const struct daemon_args *args)
 		fprintf(stderr, "%s: %s\n", d->spec->name, err.text);
 		return 1;
 	}
-	log_err(&err);
+	log_error("%s", err.text);
 	return d->spec->config_exit;
 }
 
@@ -345,7 +331,7 @@ daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	/* a role comes to life under the spawner's filter */
 	if ((d->role->name && sandbox_tell_refusals(d->sandbox, &err)) ||
 	    find_user(d, args.user, &err)) {
-		log_err(&err);
+		log_error("%s", err.text);
 		return 1;
 	}
 	block_signals(&signals);

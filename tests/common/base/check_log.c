@@ -112,6 +112,49 @@ START_TEST(test_one_line)
 }
 END_TEST
 
+/* ECMA-48: C1 controls steer terminals as their 7-bit forms do, as U+0080..U+009F or as bare bytes. */
+START_TEST(test_c1)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{ "a\xc2\x9b"
+		  "2J",
+		    "] - a\\xc2\\x9b2J\n" },
+		{ "a\x9b"
+		  "2J",
+		    "] - a\\x9b2J\n" },
+		{ "\xc2\x80\xc2\x9f\xc2\xa0", "] - \\xc2\\x80\\xc2\\x9f\xc2\xa0\n" },
+		{ "\xe2\x82\xac \xf0\x9f\x94\x91", "] - \xe2\x82\xac \xf0\x9f\x94\x91\n" },
+		/* RFC 3629: over-long, surrogate, beyond the last, cut short */
+		{ "\xc0\x8a", "] - \\xc0\\x8a\n" },
+		{ "\xe0\x82\x9b", "] - \\xe0\\x82\\x9b\n" },
+		{ "\xed\xa0\x80", "] - \\xed\\xa0\\x80\n" },
+		{ "\xf4\x90\x80\x80", "] - \\xf4\\x90\\x80\\x80\n" },
+		{ "\xe2\x82", "] - \\xe2\\x82\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(str_freep) char *out = logged("error", rows[i].text);
+
+		ck_assert_msg(strstr(out, rows[i].want) != NULL, "row %zu: %s", i, out);
+	}
+}
+END_TEST
+
+/* common.md 1: the error, and each "caused by" */
+START_TEST(test_causes)
+{
+	AUTO(str_freep)
+	char *out = logged("error", "outer\ncaused by: middle\nx\ncaused by: inner");
+
+	ck_assert_uint_eq(lines(out), 3);
+	ck_assert_ptr_nonnull(strstr(out, "[ERR!] - outer\n<3>"));
+	ck_assert_ptr_nonnull(strstr(out, "[ERR!] - caused by: middle\\x0ax\n<3>"));
+	ck_assert_ptr_nonnull(strstr(out, "[ERR!] - caused by: inner\n"));
+}
+END_TEST
+
 START_TEST(test_long)
 {
 	char text[10000];
@@ -129,4 +172,4 @@ START_TEST(test_long)
 }
 END_TEST
 
-TEST_MAIN("base/log", test_format, test_filter, test_one_line, test_long)
+TEST_MAIN("base/log", test_format, test_filter, test_one_line, test_c1, test_causes, test_long)
