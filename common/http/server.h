@@ -34,16 +34,23 @@ enum err_code http_server_new(
  */
 enum err_code http_server_listen(struct http_server *s, int fd, unsigned per_uid, void *tag,
     unsigned *ret_id, struct err *err) MUST_CHECK;
-/* Stop accepting there and close the listener.  Its open connections live on; tag must, too, until done(tag) is called (may be NULL). */
+/*
+ * Stop accepting there and close the descriptor, at once or when the connection just being accepted has been; duplicates of it
+ * go on listening.  Open connections live on, and so must tag until done(tag) is called (may be NULL): at once, or later from
+ * one of the server's threads.
+ */
 void http_server_unlisten(struct http_server *s, unsigned id, void (*done)(void *tag));
-/* New bound for all listeners' further connections. */
+/* New bound for this listener's further connections. */
 void http_server_set_per_uid(struct http_server *s, unsigned id, unsigned per_uid);
 
 /* Start the threads; call when the policy is in force. */
 enum err_code http_server_start(struct http_server *s, struct err *err) MUST_CHECK;
-/* The pool behind it, for a daemon's own background work. */
+/* The pool behind it, for a daemon's own background work; NULL before the start. */
 struct pool *http_server_pool(struct http_server *s);
-/* Stop accepting, let requests in flight end for grace_ms, cut the rest, join all threads. */
+/*
+ * Stop accepting, let requests in flight end for grace_ms, cut the rest, join all threads.  Handlers that still run half a
+ * second later are left to run: what they use is then not freed, for the process is about to end.
+ */
 void http_server_stop(struct http_server *s, unsigned grace_ms);
 void http_server_free(struct http_server *s);
 

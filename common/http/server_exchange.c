@@ -250,6 +250,16 @@ is_token(const char *name)
 	return true;
 }
 
+/* No blank and no control in a target: what stands behind one is not what was asked for. */
+static bool
+is_plain(const char *target)
+{
+	for (; *target; target++)
+		if ((unsigned char)*target <= 0x20 || *target == 0x7f)
+			return false;
+	return true;
+}
+
 static enum MHD_Result
 look_at_header(void *head, enum MHD_ValueKind kind, const char *name, const char *value)
 {
@@ -288,8 +298,8 @@ begin(struct MHD_Connection *mhd, struct exchange *x)
 	MHD_get_connection_values(mhd, MHD_HEADER_KIND, look_at_header, &h);
 	if (h.n_headers > HEADERS_MAX)
 		return refuse(mhd, x, 431, "too many headers");
-	if (h.malformed)
-		return refuse(mhd, x, 400, "malformed header");
+	if (h.malformed || !is_plain(x->target))
+		return refuse(mhd, x, 400, "malformed request head");
 	/* lengths that disagree are how one request is passed off as two (RFC 9112, 6.3) */
 	if (h.doubtful || (h.length && h.n_chunked))
 		return refuse(mhd, x, 400, "request with a doubtful length");
@@ -390,11 +400,21 @@ on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
 	struct http_server *s = cls;
 	struct conn *c = conn_of(mhd);
+	struct exchange *x;
+	char *query;
 
 	if (!c)
 		return NULL;
 	(void)conn_move(c, IN(PHASE_IDLE), PHASE_HEAD, clock_mono_ms() + s->config.head_ms);
-	return exchange_new(c, target);
+	x = exchange_new(c, target);
+	/*
+	 * It would take the query apart as well, which is route's task, and some 500 parameters use up its memory in a place where
+	 * it can then neither answer nor close.  The target stands in its own buffer: the query is ended before it begins.
+	 */
+	query = strchr(target, '?');
+	if (query)
+		query[1] = '\0';
+	return x;
 }
 
 static void

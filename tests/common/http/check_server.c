@@ -240,6 +240,11 @@ static const struct row {
 	{ "facts 15 unknown path 404", "GET /x" V END, 404, "{\"message\":\"not found\"}" },
 	{ "facts 15 wrong method 400", "PUT /thing/a" V HOST "Content-Length: 2\r\n\r\n{}", 400,
 	    "{\"message\":\"method not allowed\"}" },
+	{ "5 malformed head: blank in the target", "GET /thing/a b" V END, 400,
+	    "{\"message\":\"malformed request head\"}" },
+	{ "5 malformed head: blank before a colon",
+	    "POST /echo" V HOST "Content-Length : 14\r\n\r\n{\"said\":\"abc\"}", 400,
+	    "{\"message\":\"malformed request head\"}" },
 	/* docs/compat.md */
 	{ "compat: two lengths that disagree",
 	    "POST /echo" V HOST
@@ -423,8 +428,8 @@ START_TEST(test_kept)
 			free(answer);
 		}
 	close(fd);
-	/* only HTTP/1.0, `Connection: close` and a doubtful length end a connection */
-	ck_assert_uint_eq(closing, 3 * 6);
+	/* only HTTP/1.0, `Connection: close`, a malformed head and a doubtful length end a connection */
+	ck_assert_uint_eq(closing, 3 * 8);
 	ck_assert_uint_le(opened, closing + 1);
 	serve_stop(&s);
 }
@@ -555,6 +560,27 @@ START_TEST(test_heads)
 			ck_assert_str_eq(serve_header(answer, "content-type"), "application/json");
 		free(answer);
 	}
+	serve_stop(&s);
+}
+END_TEST
+
+START_TEST(test_many_parameters)
+{
+	/* common.md 5, query: as many as the head holds */
+	struct buf request = { 0 };
+	struct serve s;
+	char *answer;
+
+	buf_puts(&request, "GET /thing/x?");
+	for (int i = 0; i < 8000; i++)
+		buf_puts(&request, "a&");
+	buf_puts(&request, "type=last&api-version=2020-07-07 HTTP/1.1\r\n\r\n");
+	serve_start(&s, &config, 50);
+	answer = serve_exchange(s.path, (const char *)request.data);
+	ck_assert_uint_eq(serve_status(answer), 200);
+	ck_assert_ptr_nonnull(strstr(answer, "type=last"));
+	free(answer);
+	buf_done(&request);
 	serve_stop(&s);
 }
 END_TEST
@@ -915,6 +941,6 @@ START_TEST(test_never_started)
 END_TEST
 
 TEST_MAIN("http/server", test_rows, test_byte_by_byte, test_two_pieces, test_kept, test_one_read,
-    test_head, test_pipelined, test_heads, test_garbage, test_body_limit, test_refused_unread,
-    test_continue, test_many_at_once, test_busy, test_client_leaves_pool, test_stop_in_flight,
-    test_stop_cuts, test_stop_with_stuck_handler, test_never_started)
+    test_head, test_pipelined, test_heads, test_many_parameters, test_garbage, test_body_limit,
+    test_refused_unread, test_continue, test_many_at_once, test_busy, test_client_leaves_pool,
+    test_stop_in_flight, test_stop_cuts, test_stop_with_stuck_handler, test_never_started)
