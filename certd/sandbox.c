@@ -1,6 +1,5 @@
 #include "certd/sandbox.h"
 
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,31 +15,6 @@ const struct sandbox_role certd_sandbox = {
 	.families = families,
 };
 
-static bool
-has_path(const struct sandbox_paths *paths, const char *path)
-{
-	for (size_t i = 0; i < paths->n; i++)
-		if (strcmp(paths->at[i].path, path) == 0)
-			return true;
-	return false;
-}
-
-/* The directory rather than the file: a file that an operator replaces is another one to Landlock. */
-static enum err_code
-add_directory_of(struct sandbox_paths *paths, const char *file, struct err *err)
-{
-	AUTO(str_freep) char *dir = NULL;
-	const char *slash = strrchr(file, '/');
-
-	if (!slash || slash == file) /* a file in the root directory would let in everything */
-		return sandbox_paths_add(paths, file, SANDBOX_READ, err);
-	if (str_format(&dir, err, "%.*s", (int)(slash - file), file))
-		return err->code;
-	if (has_path(paths, dir))
-		return ERR_OK;
-	return sandbox_paths_add(paths, dir, SANDBOX_READ, err);
-}
-
 enum err_code
 certd_preloaded_paths(
     const struct certd_config *config, struct sandbox_paths *paths, struct err *err)
@@ -48,7 +22,7 @@ certd_preloaded_paths(
 	for (size_t i = 0; i < config->preloaded.n; i++) {
 		const char *file = config->preloaded.at[i].path;
 
-		if (file && add_directory_of(paths, file, err))
+		if (file && sandbox_paths_add_dir_of(paths, file, SANDBOX_READ, err))
 			return err->code;
 	}
 	return ERR_OK;
@@ -65,7 +39,7 @@ certd_paths(const struct daemon *d, const struct certd_config *config, struct sa
 		if (access(paths->at[i].path, W_OK) == 0)
 			paths->at[i].access |= SANDBOX_WRITE;
 	if (sandbox_paths_add(paths, config->homedir, SANDBOX_READ | SANDBOX_WRITE, err) ||
-	    add_directory_of(paths, d->config_file, err))
+	    sandbox_paths_add_dir_of(paths, d->config_file, SANDBOX_READ, err))
 		return err->code;
 	return sandbox_paths_add(paths, d->config_dir, SANDBOX_READ, err);
 }

@@ -136,15 +136,6 @@ service_serve(struct daemon *d, struct err *err)
 	return http_server_start(s->server, err);
 }
 
-static bool
-holds(const struct sandbox_paths *paths, const char *path)
-{
-	for (size_t i = 0; i < paths->n; i++)
-		if (strcmp(paths->at[i].path, path) == 0)
-			return true;
-	return false;
-}
-
 /* The policy cannot be widened, so a preloaded file in a new place stays out of reach until the next start. */
 static void
 warn_unreadable(const struct certd *s, const struct certd_config *config)
@@ -155,7 +146,7 @@ warn_unreadable(const struct certd *s, const struct certd_config *config)
 	if (certd_preloaded_paths(config, &wanted, &err))
 		return;
 	for (size_t i = 0; i < wanted.n; i++)
-		if (!holds(&s->readable, wanted.at[i].path))
+		if (!sandbox_paths_has(&s->readable, wanted.at[i].path))
 			log_warn("%s becomes readable when certd is restarted", wanted.at[i].path);
 }
 

@@ -1,6 +1,5 @@
 #include "identityd/sandbox.h"
 
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -26,20 +25,6 @@ const struct sandbox_role identityd_sandbox = {
 	.families = families,
 };
 
-/* The directory rather than the file: a file that is replaced is another one to Landlock, and SIGHUP reads it again. */
-static enum err_code
-add_directory_of(const char *file, struct sandbox_paths *paths, struct err *err)
-{
-	AUTO(str_freep) char *dir = NULL;
-	const char *slash = strrchr(file, '/');
-
-	if (!slash)
-		return sandbox_paths_add(paths, ".", SANDBOX_READ, err);
-	if (str_format(&dir, err, "%.*s", slash == file ? 1 : (int)(slash - file), file))
-		return err->code;
-	return sandbox_paths_add(paths, dir, SANDBOX_READ, err);
-}
-
 /* The file that `payload` names; a wrong URI is told to whoever asks for the payload. */
 static enum err_code
 add_payload(const struct settings_payload *payload, struct sandbox_paths *paths, struct err *err)
@@ -49,7 +34,7 @@ add_payload(const struct settings_payload *payload, struct sandbox_paths *paths,
 
 	if (!payload || uri_file_path(payload->uri, &path, &ignored))
 		return ERR_OK;
-	return add_directory_of(path, paths, err);
+	return sandbox_paths_add_dir_of(paths, path, SANDBOX_READ, err);
 }
 
 enum err_code
@@ -62,7 +47,7 @@ identityd_paths(const struct daemon *d, const struct settings *settings,
 		"/run/systemd/resolve", "/usr/lib", "/usr/local/lib", "/lib", "/lib64" };
 
 	if (sandbox_paths_add(paths, settings->homedir, SANDBOX_READ | SANDBOX_WRITE, err) ||
-	    add_directory_of(d->config_file, paths, err) ||
+	    sandbox_paths_add_dir_of(paths, d->config_file, SANDBOX_READ, err) ||
 	    sandbox_paths_add(paths, d->config_dir, SANDBOX_READ, err) ||
 	    cloud_trust_paths(paths, err) ||
 	    add_payload(settings->provisioning.payload, paths, err))

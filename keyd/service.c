@@ -110,20 +110,6 @@ keyd_prepare(struct daemon *d, struct err *err)
 	return http_server_new(&http, &keyd->http, err);
 }
 
-/* Below path's directory, rather than path itself: a file that is replaced is another one to Landlock. */
-static enum err_code
-add_directory_of(const char *path, unsigned access, struct sandbox_paths *paths, struct err *err)
-{
-	AUTO(str_freep) char *dir = NULL;
-	const char *slash = strrchr(path, '/');
-
-	if (!slash)
-		return sandbox_paths_add(paths, ".", access, err);
-	if (str_format(&dir, err, "%.*s", slash == path ? 1 : (int)(slash - path), path))
-		return err->code;
-	return sandbox_paths_add(paths, dir, access, err);
-}
-
 /* Preloaded keys are read, and written only where their directory is keyd's own. */
 static enum err_code
 add_preloaded(const char *path, struct sandbox_paths *paths, struct err *err)
@@ -134,7 +120,7 @@ add_preloaded(const char *path, struct sandbox_paths *paths, struct err *err)
 	if (str_format(&dir, err, "%.*s/", (int)(strrchr(path, '/') - path), path))
 		return err->code;
 	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && st.st_uid != 0)
-		return add_directory_of(path, SANDBOX_READ | SANDBOX_WRITE, paths, err);
+		return sandbox_paths_add_dir_of(paths, path, SANDBOX_READ | SANDBOX_WRITE, err);
 	return sandbox_paths_add(paths, path, SANDBOX_READ, err);
 }
 
@@ -150,7 +136,7 @@ keyd_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 		if (add_preloaded(keyd->preloaded[i].path, paths, err))
 			return err->code;
 	/* principals are read again on SIGHUP */
-	if (add_directory_of(d->config_file, SANDBOX_READ, paths, err))
+	if (sandbox_paths_add_dir_of(paths, d->config_file, SANDBOX_READ, err))
 		return err->code;
 	return sandbox_paths_add(paths, d->config_dir, SANDBOX_READ, err);
 }

@@ -41,6 +41,42 @@ sandbox_paths_add(struct sandbox_paths *paths, const char *path, unsigned access
 	return ERR_OK;
 }
 
+/* Its place, or paths->n. */
+static size_t
+find_path(const struct sandbox_paths *paths, const char *path)
+{
+	size_t i = 0;
+
+	while (i < paths->n && strcmp(paths->at[i].path, path) != 0)
+		i++;
+	return i;
+}
+
+bool
+sandbox_paths_has(const struct sandbox_paths *paths, const char *path)
+{
+	return find_path(paths, path) < paths->n;
+}
+
+enum err_code
+sandbox_paths_add_dir_of(
+    struct sandbox_paths *paths, const char *file, unsigned access, struct err *err)
+{
+	AUTO(str_freep) char *dir = NULL;
+	const char *slash = strrchr(file, '/');
+	size_t at;
+
+	if (slash == file)
+		return sandbox_paths_add(paths, file, access, err);
+	if (str_format(&dir, err, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : "."))
+		return err->code;
+	at = find_path(paths, dir);
+	if (at == paths->n)
+		return sandbox_paths_add(paths, dir, access, err);
+	paths->at[at].access |= access;
+	return ERR_OK;
+}
+
 void
 sandbox_paths_done(struct sandbox_paths *paths)
 {

@@ -65,6 +65,13 @@ struct sandbox_paths {
 /* Add a path (copied).  A path that does not exist when the policy is applied is left out with a debug line. */
 enum err_code sandbox_paths_add(
     struct sandbox_paths *paths, const char *path, unsigned access, struct err *err) MUST_CHECK;
+/*
+ * Add the directory that file is in, once, rather than the file: a file that is replaced is another one to Landlock.  A file
+ * in the root directory is added itself, since that directory would let in everything.
+ */
+enum err_code sandbox_paths_add_dir_of(
+    struct sandbox_paths *paths, const char *file, unsigned access, struct err *err) MUST_CHECK;
+bool sandbox_paths_has(const struct sandbox_paths *paths, const char *path);
 void sandbox_paths_done(struct sandbox_paths *paths);
 
 /*

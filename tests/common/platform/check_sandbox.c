@@ -361,6 +361,41 @@ START_TEST(test_scope)
 }
 END_TEST
 
+/* what stands for a file that may be replaced, and for one in the root directory */
+START_TEST(test_dir_of)
+{
+	static const struct {
+		const char *file;
+		unsigned access;
+		const char *path;
+		unsigned want;
+		size_t n;
+	} rows[] = {
+		{ "/a/b/c", SANDBOX_READ, "/a/b", SANDBOX_READ, 1 },
+		{ "/a/b/d", SANDBOX_WRITE, "/a/b", SANDBOX_READ | SANDBOX_WRITE, 1 },
+		{ "/a/b/e", SANDBOX_READ, "/a/b", SANDBOX_READ | SANDBOX_WRITE, 1 },
+		{ "/c", SANDBOX_READ, "/c", SANDBOX_READ, 2 },
+		{ "c", SANDBOX_READ, ".", SANDBOX_READ, 3 },
+		{ "x/c", SANDBOX_READ, "x", SANDBOX_READ, 4 },
+	};
+	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		size_t at = 0;
+
+		ck_ok(sandbox_paths_add_dir_of(&paths, rows[i].file, rows[i].access, &err));
+		ck_assert_uint_eq(paths.n, rows[i].n);
+		while (at < paths.n && strcmp(paths.at[at].path, rows[i].path) != 0)
+			at++;
+		ck_assert_msg(
+		    at < paths.n && sandbox_paths_has(&paths, rows[i].path), "%s", rows[i].file);
+		ck_assert_uint_eq(paths.at[at].access, rows[i].want);
+	}
+	ck_assert(!sandbox_paths_has(&paths, "/"));
+}
+END_TEST
+
 START_TEST(test_paths_bound)
 {
 	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
@@ -547,5 +582,5 @@ START_TEST(test_probe_spawner)
 END_TEST
 
 TEST_MAIN("platform/sandbox", test_modes, test_mode_names, test_guards, test_abort,
-    test_declaration, test_files, test_scope, test_paths_bound, test_probe, test_probe_errno,
-    test_probe_as_user, test_probe_tells, test_probe_spawner)
+    test_declaration, test_files, test_scope, test_dir_of, test_paths_bound, test_probe,
+    test_probe_errno, test_probe_as_user, test_probe_tells, test_probe_spawner)
