@@ -109,11 +109,3 @@ peer_text(const char *said, char *out, size_t size)
 		out[n] = said[n] >= ' ' && said[n] <= '~' ? said[n] : '?';
 	out[n] = '\0';
 }
-
-const char *
-err_one_line(struct err *err)
-{
-	for (char *c = strchr(err->text, '\n'); c; c = strchr(c, '\n'))
-		*c = ' ';
-	return err->text;
-}

@@ -43,9 +43,6 @@ enum err_code device_identity(const struct device *d, struct keyd_client *keyd,
  */
 enum err_code peer_failed(struct err *err, const char *who);
 
-/* Put the cause chain into one line, for the log and for status. */
-const char *err_one_line(struct err *err);
-
 /* A peer's words made fit to be shown: printable ASCII, the rest as '?'; cut to size.  NULL gives "". */
 #define PEER_TEXT_MAX 256
 void peer_text(const char *said, char *out, size_t size);

@@ -141,6 +141,19 @@ err_param(struct err *err, const char *name)
 	}
 }
 
+const char *
+err_one_line(struct err *err)
+{
+	const size_t len = strlen(cause);
+	char *at = err->text;
+
+	while ((at = strstr(at, cause))) {
+		memcpy(at, ": ", 2);
+		memmove(at + 2, at + len, strlen(at + len) + 1);
+	}
+	return err->text;
+}
+
 void
 err_clear(struct err *err)
 {

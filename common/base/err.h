@@ -72,6 +72,9 @@ enum err_code err_wrap_code(struct err *err, enum err_code code, const char *fmt
  */
 enum err_code err_param(struct err *err, const char *name);
 
+/* The text with its causes on one line, "outer: inner: innermost", for a log record; changed in place and returned. */
+const char *err_one_line(struct err *err);
+
 /* Back to ERR_OK and the empty text. */
 void err_clear(struct err *err);
 

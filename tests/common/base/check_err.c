@@ -118,4 +118,19 @@ START_TEST(test_names)
 }
 END_TEST
 
-TEST_MAIN("base/err", test_set, test_errno, test_wrap, test_long, test_param, test_names)
+START_TEST(test_one_line)
+{
+	struct err err = { 0 };
+
+	ck_assert_str_eq(err_one_line(&err), "");
+	err_set(&err, ERR_IO, "inner");
+	ck_assert_str_eq(err_one_line(&err), "inner");
+	err_wrap(&err, "middle");
+	err_wrap(&err, "outer");
+	ck_assert_str_eq(err_one_line(&err), "outer: middle: inner");
+	ck_assert_int_eq(err.code, ERR_IO);
+}
+END_TEST
+
+TEST_MAIN(
+    "base/err", test_set, test_errno, test_wrap, test_long, test_param, test_names, test_one_line)
