@@ -89,7 +89,6 @@ say(struct boot *b, bool well, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	line[strcspn(line, "\n")] = '\0';
 	pthread_mutex_lock(&b->lock);
 	changed = strcmp(line, b->line) != 0;
 	b->well = well;
@@ -344,9 +343,7 @@ step_until_done(struct boot *b, size_t i)
 	while (!stopping(b)) {
 		if (steps[i].run(b, &err) == ERR_OK)
 			return true;
-		for (char *c = err.text; (c = strchr(c, '\n')); c++)
-			*c = ';';
-		say(b, false, "%s", err.text);
+		say(b, false, "%s", err_one_line(&err));
 		err_clear(&err);
 		if (!wait_for(b, steps[i].pause_ms ? steps[i].pause_ms : pause_ms, false))
 			break;
@@ -380,9 +377,7 @@ watch(struct boot *b)
 			failures = 0;
 			say(b, true, "running");
 		} else {
-			for (char *c = err.text; (c = strchr(c, '\n')); c++)
-				*c = ';';
-			say(b, false, "%s", err.text);
+			say(b, false, "%s", err_one_line(&err));
 			if (!is_absence(&err) && ++failures >= max && max >= 0) {
 				log_error(
 				    "edgeAgent failed %lld times in a row", (long long)failures);
@@ -471,15 +466,11 @@ boot_start(struct boot *b, struct err *err)
 }
 
 static bool
-join(pthread_t thread, bool *started)
+join(pthread_t thread, const struct timespec *until, bool *started)
 {
-	struct timespec until;
-
 	if (!*started)
 		return true;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_WAIT_S;
-	if (pthread_timedjoin_np(thread, NULL, &until))
+	if (pthread_timedjoin_np(thread, NULL, until))
 		return false;
 	*started = false;
 	return true;
@@ -488,10 +479,13 @@ join(pthread_t thread, bool *started)
 bool
 boot_stop(struct boot *b)
 {
+	struct timespec until;
 	bool main_done, events_done;
 
 	set_flag(b, &b->stopping);
-	main_done = join(b->main_thread, &b->main_started);
-	events_done = join(b->events_thread, &b->events_started);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_WAIT_S;
+	main_done = join(b->main_thread, &until, &b->main_started);
+	events_done = join(b->events_thread, &until, &b->events_started);
 	return main_done && events_done;
 }

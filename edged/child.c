@@ -17,7 +17,7 @@
 #define PAUSE_MIN_MS 100
 #define PAUSE_MAX_MS 10000
 #define STEADY_MS    60000 /* one that lived so long is no part of a row of failures */
-#define END_WAIT_MS  5000
+#define END_WAIT_MS  2000
 
 struct child {
 	struct child_config config;

@@ -25,9 +25,9 @@
 #define WORKERS \
 	12 /* five calls of the agent at once, some of which last minutes, and everybody else's */
 
-/* The unit has 40 s: 20 for containers to end, 5 for the engine to say so, and the rest for our own (edged-lifecycle.md 7). */
-#define STOP_GRACE_S 20
-#define STOP_WAIT_S  25
+/* The unit has 40 s: 15 for containers to end, 5 for the engine to say so, and the rest for our own (edged-lifecycle.md 7). */
+#define STOP_GRACE_S 15
+#define STOP_WAIT_S  20
 
 enum err_code
 edged_load(struct daemon *d, struct err *err)
@@ -252,7 +252,7 @@ edged_stop(struct daemon *d, unsigned grace_ms)
 	http_server_stop(e->server, grace_ms);
 	if (boot_wants_reprovision(e->boot))
 		reprovision(e);
-	e->abandoned = !quiet;
+	e->abandoned = !quiet || pool_stop(http_server_pool(e->server), 0) > 0;
 }
 
 void

@@ -2,14 +2,15 @@
 # engine.sh - what tests of edged need beyond device.sh: an image with a shell and curl, and an edgeAgent that does nothing but be there.
 # Source lib.sh and device.sh first.
 
-# engine_image NAME: busybox and curl with its libraries, imported; no registry is asked.
+# engine_image NAME: busybox, curl and caller (caller.c) with their libraries, imported; no registry is asked.
 engine_image() {
 	local root=$T/bb lib applet
 	mkdir -p "$root/bin" "$root/tmp" "$root/etc"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	cp "$(readlink -f "$(command -v curl)")" "$root/bin/curl"
 	for applet in sh sleep cat id true kill ps; do ln -sf busybox "$root/bin/$applet"; done
-	{ ldd "$root/bin/curl"; ldd "$root/bin/busybox" 2>/dev/null; } | grep -o '/[^ ]*' | sort -u | while read -r lib; do
+	cp "$BUILD/suite/caller" "$root/bin/caller"
+	{ ldd "$root/bin/curl"; ldd "$root/bin/caller"; ldd "$root/bin/busybox" 2>/dev/null; } | grep -o '/[^ ]*' | sort -u | while read -r lib; do
 		install -D -m 755 "$lib" "$root$lib"
 	done
 	tar -C "$root" -c . | docker import - "$1" >/dev/null

@@ -188,6 +188,15 @@ wait_for 20 other
 ok "and another one runs" $?
 agent_http POST "/modules/m1/prepareupdate?$V" "$spec"
 answer "and may call" 204
+# its first process may, too: an agent that is nothing but one call, and then sleeps
+old=$(docker inspect -f '{{.Id}}' edgeAgent)
+first=$(jq -c --arg m "$M" --arg t "/identities/m1?$V" '.config.settings.createOptions += {Cmd:null,Entrypoint:["/bin/caller","first",$m,"PUT",$t,"{}"]}' <<<"$self")
+agent_http PUT "/modules/edgeAgent?$V&start=true" "$first"
+answer "edgeAgent replaces itself again" 201
+wait_for 20 other
+called() { docker logs edgeAgent 2>&1 | grep -q '^200 '; }
+wait_for 10 called
+ok "a first process is granted: $(docker logs edgeAgent 2>&1 | head -1)" $?
 
 # --- bad specs
 while IFS='|' read -r what body status; do
@@ -276,6 +285,23 @@ is "exit status" $? 154
 unset "PID[edged]"
 [ ! -e "$T/state/edged/cache/provisioning_state" ]
 ok "the next start will purge" $?
+
+# --- what each of its processes cannot do (architecture.md 4)
+probe=$("$BIN/edged" --config "$T/etc/edged/config.toml" --config-dir /nonexistent --user "$(user 5 1 2 3 6)" --sandbox-probe 2>&1)
+is "probe: exit status" $? 0
+for row in "edged exec" "edged fork" "edged code" "edged ptrace" "edged shadow" "edged inet" "edged io_uring" "edged bpf" "edged keyctl" \
+	"edged userns" "edged: workload exec" "edged: workload fork" "edged: workload code" "edged: workload ptrace" \
+	"edged: workload shadow" "edged: workload inet" "edged: workload unix" "edged: workload engine" "edged: workload io_uring" \
+	"edged: workload bpf" "edged: workload keyctl" "edged: workload userns" "edged: spawner ptrace" "edged: spawner inet" \
+	"edged: spawner unix" "edged: spawner engine" "edged: spawner io_uring" "edged: spawner bpf" "edged: spawner keyctl" \
+	"edged: spawner userns"; do
+	grep -qx "$row refused" <<<"$probe"
+	ok "probe: $row refused" $?
+done
+for row in "edged unix" "edged engine" "edged own-dir"; do
+	grep -qx "$row allowed" <<<"$probe"
+	ok "probe: $row allowed" $?
+done
 
 # --- bad configuration
 sed -i 's/^name = "edgeAgent"/name = "agent"/' "$T/etc/edged/config.toml"
