@@ -221,7 +221,7 @@ http_server_stop(struct http_server *s, unsigned grace_ms)
 	last = clock_mono_ms() + LAST_MS;
 	if (last < deadline)
 		last = deadline;
-	s->stuck |= !wait_none(s, &s->n_streams, last);
+	s->stuck = !wait_none(s, &s->n_streams, last);
 	if (s->pool)
 		s->stuck |= pool_stop(s->pool, (unsigned)clock_left_ms(last)) > 0;
 }
@@ -233,10 +233,9 @@ http_server_free(struct http_server *s)
 		return;
 	if (s->pool || s->mhd)
 		http_server_stop(s, 0);
-	pool_free(s->pool);
-	s->pool = NULL;
 	if (s->stuck)
 		return;
+	pool_free(s->pool);
 	server_listeners_free(s);
 	fd_closep(&s->epoll);
 	fd_closep(&s->wake);

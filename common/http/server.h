@@ -49,9 +49,10 @@ enum err_code http_server_start(struct http_server *s, struct err *err) MUST_CHE
 struct pool *http_server_pool(struct http_server *s);
 /*
  * Stop accepting, let requests in flight end for grace_ms, cut the rest, join all threads.  Handlers that still run half a
- * second later are left to run: what they use is then not freed, for the process is about to end.
+ * second later are left to run.
  */
 void http_server_stop(struct http_server *s, unsigned grace_ms);
+/* Stops it, if need be.  While a handler still runs nothing is freed, and it may be called again. */
 void http_server_free(struct http_server *s);
 
 /* For `status` and tests: connections open now, requests answered. */

@@ -17,13 +17,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#define DISABLE_LEAK_CHECK() __lsan_disable()
-#else
-#define DISABLE_LEAK_CHECK() ((void)0)
-#endif
-
 struct said {
 	char *said;
 };
@@ -783,6 +776,8 @@ START_TEST(test_busy)
 	log_init("off", "test");
 	small.workers = 1;
 	small.queue = 1;
+	atomic_store(&at_gate, 0);
+	atomic_store(&gate_open, false);
 	serve_start(&s, &small, 50);
 	/* one runs, one is queued, and for the third there is no place */
 	for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
@@ -912,7 +907,6 @@ START_TEST(test_stop_with_stuck_handler)
 	uint64_t began;
 	int fd;
 
-	DISABLE_LEAK_CHECK();
 	serve_start(&s, &config, 50);
 	fd = serve_connect(s.path);
 	serve_send(fd, request, strlen(request));
@@ -924,6 +918,7 @@ START_TEST(test_stop_with_stuck_handler)
 	close(fd);
 	http_server_free(s.server);
 	usleep(1500 * 1000);
+	http_server_free(s.server);
 }
 END_TEST
 

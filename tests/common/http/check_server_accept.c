@@ -87,10 +87,13 @@ START_TEST(test_per_uid)
 {
 	/* common.md 4: the counter is per connection, an idle one occupies a slot; over it: closed, no bytes, an info line */
 	const char *log = support_path("log");
+	int saved = dup(STDERR_FILENO);
 	char line[96];
 	struct serve s;
 	int fd[10], over;
 
+	log_init(NULL, "test");
+	ck_assert_int_ge(saved, 0);
 	ck_assert_ptr_nonnull(freopen(log, "w", stderr));
 	serve_start(&s, &config, 10);
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
@@ -105,6 +108,8 @@ START_TEST(test_per_uid)
 	snprintf(line, sizeof(line), "[INFO] - Max simultaneous connections reached for user %u\n",
 	    (unsigned)getuid());
 	ck_assert_uint_eq(count_lines(log, line), 1);
+	ck_assert_int_eq(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	close(saved);
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
 		ck_assert(answers(fd[i]));
 	/* a connection that ends frees its slot */
@@ -273,6 +278,7 @@ START_TEST(test_unlisten)
 	unsigned id;
 	int idle;
 
+	atomic_store(&done_calls, 0);
 	serve_start(&s, &config, 10);
 	ck_ok(http_server_listen(s.server, serve_bind(path), 10, tag, &id, &err));
 	idle = serve_connect(path);
@@ -305,6 +311,7 @@ START_TEST(test_unlisten_without_connections)
 	struct serve s;
 	unsigned id;
 
+	atomic_store(&done_calls, 0);
 	serve_start(&s, &config, 10);
 	for (unsigned i = 1; i <= 50; i++) {
 		const char *path = support_path("hub.sock");
@@ -330,6 +337,7 @@ START_TEST(test_tag_outlives_job)
 	int fd;
 
 	log_init("off", "test");
+	atomic_store(&done_calls, 0);
 	serve_start(&s, &config, 10);
 	ck_ok(http_server_listen(s.server, serve_bind(path), 10, tag, &id, &err));
 	fd = serve_connect(path);
@@ -351,6 +359,7 @@ START_TEST(test_descriptors_used_up)
 {
 	/* performance.md: an EMFILE at accept must not end the listener (upstream exits: common.md 4) */
 	struct rlimit limit;
+	rlim_t before;
 	struct serve s;
 	int fd[64], hole;
 	size_t n = 0;
@@ -362,6 +371,7 @@ START_TEST(test_descriptors_used_up)
 	ck_assert_int_ge(hole, 0);
 	for (n = 0; n < 8; n++)
 		fd[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	before = limit.rlim_cur;
 	limit.rlim_cur = (rlim_t)hole + 9;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_int_lt(dup(0), 0);
@@ -381,6 +391,8 @@ START_TEST(test_descriptors_used_up)
 	hole = serve_connect(s.path);
 	ck_assert(answers(hole));
 	close(hole);
+	limit.rlim_cur = before;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	serve_stop(&s);
 }
 END_TEST

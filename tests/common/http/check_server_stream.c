@@ -114,6 +114,15 @@ static const struct route_table table = {
 
 static const struct http_server_config config = { .table = &table };
 
+static void
+start(struct serve *s, const struct http_server_config *with)
+{
+	log_init("off", "test");
+	atomic_store(&n_done, 0);
+	atomic_store(&n_cancelled, 0);
+	serve_start(s, with, 50);
+}
+
 static int
 ask(const struct serve *s, const char *path_and_query, const char *version)
 {
@@ -173,7 +182,7 @@ START_TEST(test_whole)
 	static const size_t sizes[] = { 0, 1, SMALL, LARGE };
 	struct serve s;
 
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	for (size_t i = 0; i < 2 * ARRAY_LEN(sizes); i++) {
 		size_t want = sizes[i / 2];
 		char target[64];
@@ -210,7 +219,7 @@ START_TEST(test_kept_after_stream)
 	char *answer;
 	int fd;
 
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	fd = ask(&s, "/inline?api-version=1&n=10", "1.1");
 	serve_send(fd, more, strlen(more));
 	answer = serve_read_all(fd, 300);
@@ -229,7 +238,7 @@ START_TEST(test_broken_source)
 	char *answer;
 	int fd;
 
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	fd = ask(&s, "/logs?api-version=1&n=1000&then=fail", "1.1");
 	answer = serve_read_all(fd, 5000);
 	ck_assert_uint_eq(serve_status(answer), 200);
@@ -249,7 +258,7 @@ START_TEST(test_data_at_once)
 	char *answer;
 	int fd;
 
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	fd = ask(&s, "/logs?api-version=1&n=26&then=quiet", "1.1");
 	answer = serve_read_all(fd, 300);
 	ck_assert_ptr_nonnull(strstr(answer, "\r\nabcdefghijklmnopqrstuvwxyz\r\n"));
@@ -266,7 +275,7 @@ START_TEST(test_client_leaves)
 	struct serve s;
 	int fd[8];
 
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
 		fd[i] = ask(&s, "/logs?api-version=1&n=3&then=quiet", "1.1");
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
@@ -293,7 +302,7 @@ START_TEST(test_slow_reader)
 	int fd;
 
 	hasty.idle_ms = 400;
-	serve_start(&s, &hasty, 50);
+	start(&s, &hasty);
 	fd = ask(&s, "/logs?api-version=1&n=5000000", "1.1");
 	answer = serve_exchange(s.path, "GET /now?api-version=1 HTTP/1.1\r\n\r\n");
 	ck_assert_uint_eq(serve_status(answer), 204);
@@ -312,8 +321,7 @@ START_TEST(test_bounded)
 	int fd[16];
 	char *answer;
 
-	log_init("off", "test");
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
 		char byte;
 
@@ -348,7 +356,7 @@ START_TEST(test_stop)
 	int quiet, full;
 	char byte;
 
-	serve_start(&s, &config, 50);
+	start(&s, &config);
 	quiet = ask(&s, "/logs?api-version=1&n=1&then=quiet", "1.1");
 	full = ask(&s, "/logs?api-version=1&n=5000000", "1.1");
 	ck_assert_int_eq(recv(quiet, &byte, 1, 0), 1);

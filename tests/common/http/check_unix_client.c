@@ -153,10 +153,9 @@ peer_main(void *arg)
 static void
 peer_start(struct peer_script *p)
 {
-	static const char *path;
+	static char path[108];
 
-	if (!path)
-		path = support_path("peer.sock");
+	snprintf(path, sizeof(path), "%s/peer.sock", support_tmpdir());
 	p->path = path;
 	pthread_mutex_init(&p->lock, NULL);
 	unlink(path);
