@@ -307,7 +307,7 @@ is_silent(const struct modules *m)
 	return clock_mono_ms() < __atomic_load_n(&m->silent_until_ms, __ATOMIC_RELAXED);
 }
 
-/* A question that began then got no answer: was it long in coming? */
+/* A question that was asked once, and began then, got no answer: was it long in coming? */
 static void
 note_silence(struct modules *m, uint64_t began_ms, enum err_code code)
 {
@@ -333,7 +333,8 @@ modules_get(struct modules *m, const struct device *d, const char *module_id, bo
 	if (have && (prefer_backup || is_silent(m)))
 		return identity_of(m, d, &backup, ret, err);
 	code = get_from_hub(m, d, module_id, have, ret, err);
-	note_silence(m, began_ms, code);
+	if (have)
+		note_silence(m, began_ms, code);
 	if (code == ERR_NOT_FOUND)
 		return absent(m, d, module_id, err);
 	return code && have ? identity_of(m, d, &backup, ret, err) : code;

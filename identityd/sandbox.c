@@ -41,10 +41,14 @@ enum err_code
 identityd_paths(const struct daemon *d, const struct settings *settings,
     struct sandbox_paths *paths, struct err *err)
 {
-	/* decisions.md, Resolver; the rest of name resolution is libraries, which the loader has mapped or NSS may still load */
-	static const char *const read[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-		"/etc/gai.conf", "/etc/host.conf", "/etc/services", "/etc/ssl", "/etc/ld.so.cache",
-		"/run/systemd/resolve", "/usr/lib", "/usr/local/lib", "/lib", "/lib64" };
+	/*
+	 * decisions.md, Resolver.  /etc as a whole: DHCP clients and editors put a new file in the place of resolv.conf or hosts, which is
+	 * another one to Landlock, and a device that loses its resolver at a change of network is lost.  What is secret there has an
+	 * owner and a mode.  Name services are libraries, which may be loaded late.
+	 */
+	static const char *const read[] = { "/etc", "/run/systemd/resolve", "/run/resolvconf",
+		"/run/NetworkManager", "/run/connman", "/usr/lib", "/usr/local/lib", "/lib",
+		"/lib64" };
 
 	if (sandbox_paths_add(paths, settings->homedir, SANDBOX_READ | SANDBOX_WRITE, err) ||
 	    sandbox_paths_add_dir_of(paths, d->config_file, SANDBOX_READ, err) ||

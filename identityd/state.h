@@ -11,7 +11,7 @@
  */
 struct state;
 
-/* Makes homedir (0700) when absent. */
+/* Makes homedir (0700) when absent, and removes what a crash left of a write.  Before the policy. */
 enum err_code state_open(const char *homedir, struct state **ret, struct err *err) MUST_CHECK;
 void state_free(struct state *s);
 

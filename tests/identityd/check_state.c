@@ -177,5 +177,28 @@ START_TEST(test_other_device)
 }
 END_TEST
 
-TEST_MAIN("identityd/state", test_device_info, test_device_info_read, test_backups,
+START_TEST(test_leftovers)
+{
+	struct err err = { 0 };
+	char *left;
+
+	setup();
+	ck_ok(state_device_commit(state, device, &err));
+	save("a.b", "1");
+	support_write(support_path("home/device_info.aB3xY9"), "");
+	support_write(support_path("home/prev_state.aB3xY9"), "");
+	support_write(support_path("home/notes.backup"), "somebody else's");
+	left = support_sh("cd %s/modules/* && cp ab-* $(echo ab-*).aB3xY9", support_path("home"));
+	free(left);
+	teardown();
+	setup();
+	left = support_sh("cd %s && find . -type f | sed 's,modules/.*/,modules/,;s,-.*,,' | sort",
+	    support_path("home"));
+	ck_assert_str_eq(left, "./device_info\n./modules/ab\n./notes.backup");
+	free(left);
+	teardown();
+}
+END_TEST
+
+TEST_MAIN("identityd/state", test_leftovers, test_device_info, test_device_info_read, test_backups,
     test_deleted_meanwhile, test_other_device)
