@@ -158,7 +158,7 @@ valgrind: $(UNIT)
 	    CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 tests/run.sh $(UNIT)
 
 SUITE	:= $(call src,tests/suite/test_*.sh)
-suite: all $(BUILD)/suite-tools
+suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
 	@BUILD=$(abspath $(BUILD)) tests/run.sh $(SUITE)
 
 # helpers of the suite: one file, one program
