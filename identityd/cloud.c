@@ -21,6 +21,7 @@ struct cloud {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool stopping;
+	unsigned wakes;
 };
 
 enum err_code
@@ -80,6 +81,15 @@ cloud_stop(struct cloud *c)
 	pthread_mutex_unlock(&c->lock);
 }
 
+void
+cloud_wake(struct cloud *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->wakes++;
+	pthread_cond_broadcast(&c->wake);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static bool
 stopping(struct cloud *c)
 {
@@ -97,10 +107,13 @@ pause_or_stop(struct cloud *c, unsigned ms)
 	uint64_t until_ms = clock_mono_ms() + ms;
 	struct timespec until = { .tv_sec = (time_t)(until_ms / 1000),
 		.tv_nsec = (long)(until_ms % 1000) * 1000000 };
+	unsigned wakes;
 	bool go_on;
 
 	pthread_mutex_lock(&c->lock);
-	while (!c->stopping && pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+	wakes = c->wakes;
+	while (!c->stopping && wakes == c->wakes &&
+	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
 		continue;
 	go_on = !c->stopping;
 	pthread_mutex_unlock(&c->lock);

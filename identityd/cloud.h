@@ -35,6 +35,8 @@ enum err_code cloud_trust_paths(struct sandbox_paths *paths, struct err *err) MU
 
 /* From another thread: every pause ends now and no further request is begun. */
 void cloud_stop(struct cloud *c);
+/* From another thread: every pause ends early, as if its time had passed. */
+void cloud_wake(struct cloud *c);
 /* Wait ms, give or take a quarter, so that a fleet does not move in step.  ERR_BUSY: cloud_stop was called. */
 enum err_code cloud_pause(struct cloud *c, unsigned ms, struct err *err) MUST_CHECK;
 

@@ -405,14 +405,46 @@ leave(struct provision *p)
 	return left;
 }
 
+/* Does somebody want another attempt now?  Then the next one is that. */
+static bool
+take_again(struct provision *p)
+{
+	bool again;
+
+	pthread_mutex_lock(&p->lock);
+	again = p->again;
+	p->again = false;
+	pthread_mutex_unlock(&p->lock);
+	return again;
+}
+
+/* Wait before the next attempt, or don't where one was asked for.  false: stop. */
+static bool
+rest(struct provision *p, unsigned *wait_ms)
+{
+	struct err ended = { 0 };
+
+	if (take_again(p)) {
+		*wait_ms = p->config.first_ms;
+		return true;
+	}
+	if (cloud_pause(p->config.cloud, *wait_ms, &ended))
+		return false;
+	take_again(p);
+	*wait_ms = *wait_ms < p->config.longest_ms / 2 ? *wait_ms * 2 : p->config.longest_ms;
+	return true;
+}
+
 void
 provision_run(void *provision)
 {
 	struct provision *p = provision;
 	unsigned wait_ms = p->config.first_ms;
 
-	if (!enter(p))
+	if (!enter(p)) {
+		cloud_wake(p->config.cloud);
 		return;
+	}
 	for (;;) {
 		struct err err = { 0 };
 		enum err_code code = exclusively(p, attempt, &err);
@@ -420,14 +452,12 @@ provision_run(void *provision)
 
 		if (code != ERR_BUSY) /* stopping */
 			report(p, code, &err, over ? 0 : wait_ms);
-		if (over && leave(p))
-			return;
-		if (code && cloud_pause(p->config.cloud, wait_ms, &err)) {
+		if (over) {
+			if (leave(p))
+				return;
+		} else if (!rest(p, &wait_ms)) {
 			leave(p);
 			return;
 		}
-		wait_ms = code == ERR_OK		       ? p->config.first_ms
-			  : wait_ms < p->config.longest_ms / 2 ? wait_ms * 2
-							       : p->config.longest_ms;
 	}
 }

@@ -1,6 +1,8 @@
 #include "tests/identityd/cloud_support.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -181,4 +183,37 @@ START_TEST(test_stop)
 }
 END_TEST
 
-TEST_MAIN("identityd/cloud", test_token, test_repeats, test_deadline, test_keyd_fails, test_stop)
+static void *
+wake_soon(void *ctx)
+{
+	usleep(100000);
+	cloud_wake(ctx);
+	return NULL;
+}
+
+START_TEST(test_pause)
+{
+	struct cloud_config config = { .timeout_ms = 1000 };
+	struct cloud *cloud = NULL;
+	struct err err = { 0 };
+	pthread_t thread;
+	uint64_t began;
+
+	ck_ok(cloud_new(&config, &cloud, &err));
+	/* give or take a quarter */
+	began = clock_mono_ms();
+	ck_ok(cloud_pause(cloud, 200, &err));
+	ck_assert_uint_ge(clock_mono_ms() - began, 149);
+	began = clock_mono_ms();
+	ck_assert_int_eq(pthread_create(&thread, NULL, wake_soon, cloud), 0);
+	ck_ok(cloud_pause(cloud, 60000, &err));
+	ck_assert_uint_lt(clock_mono_ms() - began, 20000);
+	pthread_join(thread, NULL);
+	cloud_stop(cloud);
+	ck_err(cloud_pause(cloud, 60000, &err), ERR_BUSY);
+	cloud_free(cloud);
+}
+END_TEST
+
+TEST_MAIN("identityd/cloud", test_pause, test_token, test_repeats, test_deadline, test_keyd_fails,
+    test_stop)

@@ -232,8 +232,15 @@ alive identityd
 ok "alive" $?
 http "$RUN/identityd.sock" GET "/status?$V"
 answer "status says so" 200 '.ok == false and (.detail | contains("DPS client error"))'
+sleep 3.5
+identityd_config dps
+kill -HUP "${PID[identityd]}"
+provisioned() { device && [ "$STATUS" = 200 ]; }
+wait_for 3 provisioned
+ok "SIGHUP with the right one ends the waiting" $?
 identityd_config none
 stop identityd
+rm -rf "$T/state/identityd"/*
 identityd_start
 device
 answer "source none" 400 '.message == "device identity not found"'
