@@ -11,11 +11,11 @@ static const struct {
 	const char *daemon, *version;
 	bool required;
 } daemons[STATUS_ROWS] = {
-	{ "keyd", "2020-09-01", true },
-	{ "certd", "2020-09-01", true },
-	{ "identityd", "2020-09-01", true },
-	{ "tpmd", "2020-09-01", false },
-	{ "edged", "2018-06-28", true },
+	[STATUS_KEYD] = { "keyd", "2020-09-01", true },
+	[STATUS_CERTD] = { "certd", "2020-09-01", true },
+	[STATUS_IDENTITYD] = { "identityd", "2020-09-01", true },
+	[STATUS_TPMD] = { "tpmd", "2020-09-01", false },
+	[STATUS_EDGED] = { "edged", "2018-06-28", true },
 };
 
 enum err_code
@@ -27,7 +27,7 @@ status_collect(const char *run_dir, const char *edged, struct status_report *ret
 		return err_errno(err, "could not get the host name");
 	for (size_t i = 0; i < STATUS_ROWS; i++) {
 		struct status_row *row = &report.rows[i];
-		bool is_edged = strcmp(daemons[i].daemon, "edged") == 0;
+		bool is_edged = i == STATUS_EDGED;
 
 		row->daemon = daemons[i].daemon;
 		row->version = daemons[i].version;
@@ -92,108 +92,294 @@ age(const char *started, int64_t now, char *out, size_t size)
 		snprintf(out, size, "%lld days", (long long)seconds / 86400);
 }
 
-/* Peers' words on a terminal: one line, no control bytes. */
+/* --- one screen for a reader: WIDTH columns, whatever peers say */
+
+#define WIDTH	    100
+#define DETAIL_AT   28 /* where a daemon's own words begin */
+#define LIST_AT	    16 /* where the device, certificates, modules begin */
+#define SUBJECT_MAX 36
+#define CERTS_SHOWN 8
+#define HASH_SUFFIX 69 /* "-", 64 digits, ".cer" behind what certd's file name keeps of an id */
+
+struct screen {
+	FILE *out;
+	int column;
+};
+
+/* Peers' words on a terminal: one line, no control bytes.  Columns are counted by characters, not by bytes. */
 static void
-put_safe(const char *text, FILE *out)
+put_bytes(struct screen *s, const char *text, size_t len)
 {
-	for (const unsigned char *p = (const unsigned char *)(text ? text : ""); *p; p++)
-		fputc(*p == '\n' ? ';' : (*p < 0x20 || *p == 0x7f) ? '?' : *p, out);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		fputc(c == '\n' ? ';' : (c < 0x20 || c == 0x7f) ? '?' : c, s->out);
+		s->column += (c & 0xc0) != 0x80;
+	}
 }
 
 static void
-print_row(const struct status_row *row, int64_t now, FILE *out)
+to_column(struct screen *s, int column)
 {
-	char since[32];
+	do
+		fputc(' ', s->out);
+	while (++s->column < column);
+}
+
+static void
+end_line(struct screen *s)
+{
+	fputc('\n', s->out);
+	s->column = 0;
+}
+
+static void
+new_line(struct screen *s, int column)
+{
+	end_line(s);
+	to_column(s, column);
+}
+
+/* Words, wrapped so that they stay between indent and WIDTH; only a word that is longer than a line goes beyond. */
+static void
+put_words(struct screen *s, int indent, const char *text)
+{
+	const char *at = text ? text : "";
+
+	for (bool first = true; *at; first = false) {
+		size_t len = strcspn(at, " ");
+
+		if (!first && s->column + 1 + (int)len > WIDTH)
+			new_line(s, indent);
+		else if (!first)
+			to_column(s, 0);
+		put_bytes(s, at, len);
+		at += len;
+		at += strspn(at, " ");
+	}
+}
+
+/* At most max columns of a text; an ellipsis says that there is more. */
+static void
+put_cut(struct screen *s, const char *text, size_t max)
+{
+	size_t len = strlen(text);
+
+	if (len <= max) {
+		put_bytes(s, text, len);
+		return;
+	}
+	for (len = max - 3; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
+		len--;
+	put_bytes(s, text, len);
+	put_bytes(s, "...", 3);
+}
+
+static void
+title(struct screen *s, const char *name)
+{
+	fprintf(s->out, "  %s", name);
+	s->column = 2 + (int)strlen(name);
+	to_column(s, LIST_AT);
+}
+
+static void
+print_row(struct screen *s, const struct status_row *row, int64_t now)
+{
+	const char *word = row->status.ok ? "ok" : "FAIL";
+	char since[32] = "";
 
 	if (!row->answered) {
-		bool absent = row->err.code == ERR_UNREACHABLE;
-
-		fprintf(out, "  %-10s %-5s ", row->daemon,
-		    absent ? (row->required ? "DOWN" : "-") : "FAIL");
-		put_safe(row->err.text, out);
-		fputc('\n', out);
+		word = row->err.code != ERR_UNREACHABLE ? "FAIL" : row->required ? "DOWN" : "-";
+		s->column += fprintf(s->out, "  %-9s %s", row->daemon, word);
+		to_column(s, DETAIL_AT);
+		put_words(s, DETAIL_AT, row->err.text);
+		end_line(s);
 		return;
 	}
 	age(row->status.started, now, since, sizeof(since));
-	fprintf(out, "  %-10s %-5s up %-8s ", row->daemon, row->status.ok ? "ok" : "FAIL", since);
-	put_safe(row->status.detail, out);
-	fputc('\n', out);
+	s->column += fprintf(s->out, "  %-9s %-4s up %s", row->daemon, word, since);
+	to_column(s, DETAIL_AT);
+	put_words(s, DETAIL_AT, row->status.detail);
+	end_line(s);
 	for (size_t i = 0; i < row->status.facts.n; i++) {
-		fprintf(out, "  %-10s       ", "");
-		put_safe(row->status.facts.at[i].key, out);
-		fputs(": ", out);
-		put_safe(row->status.facts.at[i].value, out);
-		fputc('\n', out);
+		to_column(s, DETAIL_AT);
+		put_words(s, DETAIL_AT, row->status.facts.at[i].key);
+		put_bytes(s, ": ", 2);
+		put_words(s, DETAIL_AT, row->status.facts.at[i].value);
+		end_line(s);
 	}
 }
 
-static void
-print_certificates(const struct status_resp *s, FILE *out)
-{
-	for (size_t i = 0; i < s->certificates.n; i++) {
-		const struct status_certificate *c = &s->certificates.at[i];
+/* --- certificates, those that end soonest first */
 
-		fprintf(out, "  %-12s ", i == 0 ? "certificates" : "");
-		put_safe(c->id, out);
-		if (c->days_left < 0)
-			fprintf(out, "  EXPIRED %lld days ago", (long long)-c->days_left);
+static int
+by_end(const void *a, const void *b)
+{
+	const struct status_certificate *x = a, *y = b;
+
+	return (x->days_left > y->days_left) - (x->days_left < y->days_left);
+}
+
+static bool
+is_hashed(const char *id, size_t len)
+{
+	const char *hash;
+
+	if (len <= HASH_SUFFIX)
+		return false;
+	hash = id + len - HASH_SUFFIX;
+	return hash[0] == '-' && strspn(hash + 1, "0123456789abcdef") == HASH_SUFFIX - 5 &&
+	       strcmp(hash + HASH_SUFFIX - 4, ".cer") == 0;
+}
+
+/* A certificate whose id certd does not know has its file's name for one, and that ends in a digest which tells a reader nothing. */
+static void
+put_id(struct screen *s, const char *id)
+{
+	size_t len = strlen(id);
+	char shown[WIDTH];
+
+	if (is_hashed(id, len))
+		len -= HASH_SUFFIX;
+	if (len >= sizeof(shown))
+		len = sizeof(shown) - 1;
+	memcpy(shown, id, len);
+	shown[len] = '\0';
+	put_cut(s, shown, (size_t)(WIDTH - s->column));
+}
+
+static void
+print_certificate(struct screen *s, const struct status_certificate *c, size_t subject_width)
+{
+	char left[48];
+
+	put_cut(s, c->subject, SUBJECT_MAX);
+	to_column(s, LIST_AT + (int)subject_width + 2);
+	if (c->days_left < 0)
+		snprintf(left, sizeof(left), "EXPIRED %lld days ago", (long long)-c->days_left);
+	else
+		snprintf(left, sizeof(left), "%lld days left", (long long)c->days_left);
+	s->column += fprintf(s->out, "%-14s", left);
+	to_column(s, 0);
+	to_column(s, 0);
+	put_id(s, c->id);
+	end_line(s);
+}
+
+static void
+print_certificates(struct screen *s, struct status_resp *resp)
+{
+	size_t n = resp->certificates.n, shown = n > CERTS_SHOWN ? CERTS_SHOWN : n, width = 0;
+
+	if (n)
+		qsort(resp->certificates.at, n, sizeof(resp->certificates.at[0]), by_end);
+	for (size_t i = 0; i < shown; i++) {
+		size_t len = strlen(resp->certificates.at[i].subject);
+
+		width = len > width ? len : width;
+	}
+	for (size_t i = 0; i < shown; i++) {
+		title(s, i == 0 ? "certificates" : "");
+		print_certificate(
+		    s, &resp->certificates.at[i], width > SUBJECT_MAX ? SUBJECT_MAX : width);
+	}
+	if (n > shown) {
+		title(s, "");
+		fprintf(s->out, "and %zu more that last longer; --json lists them", n - shown);
+		end_line(s);
+	}
+}
+
+/* --- modules, by their state */
+
+static bool
+is_first_of_state(const struct status_resp *resp, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (strcmp(resp->modules.at[j].state, resp->modules.at[i].state) == 0)
+			return false;
+	return true;
+}
+
+static void
+print_state(struct screen *s, const struct status_resp *resp, const char *state)
+{
+	bool first = true;
+
+	put_bytes(s, state, strlen(state));
+	put_bytes(s, ":", 1);
+	for (size_t i = 0; i < resp->modules.n; i++) {
+		const char *name = resp->modules.at[i].name;
+
+		if (strcmp(resp->modules.at[i].state, state) != 0)
+			continue;
+		if (!first)
+			put_bytes(s, ",", 1);
+		if (s->column + 2 + (int)strlen(name) > WIDTH)
+			new_line(s, LIST_AT);
 		else
-			fprintf(out, "  %lld days left", (long long)c->days_left);
-		fputs(" (", out);
-		put_safe(c->subject, out);
-		fputs(")\n", out);
+			to_column(s, 0);
+		put_bytes(s, name, strlen(name));
+		first = false;
+	}
+	end_line(s);
+}
+
+static void
+print_modules(struct screen *s, const struct status_resp *resp)
+{
+	const char *name = "modules";
+
+	for (size_t i = 0; i < resp->modules.n; i++) {
+		if (!is_first_of_state(resp, i))
+			continue;
+		title(s, name);
+		name = "";
+		print_state(s, resp, resp->modules.at[i].state);
 	}
 }
 
 static void
-print_modules(const struct status_resp *s, FILE *out)
+print_device(struct screen *s, const struct status_resp *resp)
 {
-	for (size_t i = 0; i < s->modules.n; i++) {
-		fprintf(out, "  %-12s ", i == 0 ? "modules" : "");
-		put_safe(s->modules.at[i].name, out);
-		fputs("  ", out);
-		put_safe(s->modules.at[i].state, out);
-		fputc('\n', out);
-	}
-}
-
-static void
-print_device(const struct status_resp *s, FILE *out)
-{
-	fprintf(out, "  %-12s ", "device");
-	if (!s->device) {
-		fputs("not provisioned\n", out);
+	title(s, "device");
+	if (!resp->device) {
+		put_words(s, LIST_AT, "not provisioned");
+		end_line(s);
 		return;
 	}
-	put_safe(s->device->id, out);
-	fputs(" on ", out);
-	put_safe(s->device->hub, out);
-	if (s->device->source) {
-		fputs(" (", out);
-		put_safe(s->device->source, out);
-		fputc(')', out);
+	put_words(s, LIST_AT, resp->device->id);
+	put_bytes(s, " on ", 4);
+	put_words(s, LIST_AT, resp->device->hub);
+	if (resp->device->source) {
+		put_bytes(s, " (", 2);
+		put_words(s, LIST_AT, resp->device->source);
+		put_bytes(s, ")", 1);
 	}
-	fputc('\n', out);
+	end_line(s);
 }
 
 void
-status_print_text(const struct status_report *report, int64_t now, FILE *out)
+status_print_text(struct status_report *report, int64_t now, FILE *out)
 {
+	struct status_row *certd = &report->rows[STATUS_CERTD],
+			  *identityd = &report->rows[STATUS_IDENTITYD],
+			  *edged = &report->rows[STATUS_EDGED];
+	struct screen s = { .out = out };
+
 	fprintf(out, "%s: %s\n\n", report->hostname,
 	    status_all_well(report) ? "all daemons can do their job" : "ATTENTION");
 	for (size_t i = 0; i < STATUS_ROWS; i++)
-		print_row(&report->rows[i], now, out);
-	fputc('\n', out);
-	for (size_t i = 0; i < STATUS_ROWS; i++) {
-		const struct status_row *row = &report->rows[i];
-
-		if (!row->answered)
-			continue;
-		if (strcmp(row->daemon, "identityd") == 0)
-			print_device(&row->status, out);
-		print_certificates(&row->status, out);
-		print_modules(&row->status, out);
-	}
+		print_row(&s, &report->rows[i], now);
+	if (identityd->answered || certd->answered || edged->answered)
+		end_line(&s);
+	if (identityd->answered)
+		print_device(&s, &identityd->status);
+	if (certd->answered)
+		print_certificates(&s, &certd->status);
+	if (edged->answered)
+		print_modules(&s, &edged->status);
 }
 
 /* The report on the wire of `--json`; a daemon's own answer stands in it as it came. */

@@ -17,7 +17,7 @@ struct status_row {
 	struct err err; /* why it did not answer */
 };
 
-#define STATUS_ROWS 5
+enum { STATUS_KEYD, STATUS_CERTD, STATUS_IDENTITYD, STATUS_TPMD, STATUS_EDGED, STATUS_ROWS };
 
 struct status_report {
 	char hostname[256];
@@ -37,8 +37,11 @@ void status_report_done(struct status_report *report);
 /* Does every required daemon say that it can do its job? */
 bool status_all_well(const struct status_report *report);
 
-/* One screen for a reader; now in Unix seconds, for "since". */
-void status_print_text(const struct status_report *report, int64_t now, FILE *out);
+/*
+ * One screen for a reader, 100 columns wide; now in Unix seconds, for "since".  Sorts the report's certificates by their end and
+ * shows those that end soonest; puts modules together by state.
+ */
+void status_print_text(struct status_report *report, int64_t now, FILE *out);
 /* The same as one JSON object: {"hostname","ok","daemons":[{"daemon","ok","error"?,...}]}. */
 enum err_code status_print_json(
     const struct status_report *report, FILE *out, struct err *err) MUST_CHECK;
