@@ -80,13 +80,13 @@ static enum err_code
 add_facts(struct edged *edged, struct status_resp *out, struct err *err)
 {
 	const struct agent_device *device;
-	char version[16];
+	AUTO(str_freep) char *engine = NULL;
 	struct err away = { 0 };
 
 	if (boot_device(edged->boot, &device) && status_fact(out, "device", device->device_id, err))
 		return err->code;
 	if (status_fact(out, "container engine",
-		engine_negotiate(edged->engine, version, &away) ? "away" : version, err))
+		engine_describe(edged->engine, &engine, &away) ? "away" : engine, err))
 		return err->code;
 	if (!peer_has_pidfd())
 		return status_fact(

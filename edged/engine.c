@@ -102,17 +102,37 @@ choose_version(const struct engine_version *v, char ret[16], struct err *err)
 }
 
 static enum err_code
-learn_version(struct engine *e, char ret[16], struct err *err)
+ask_version(struct engine *e, struct engine_version *ret, struct err *err)
 {
-	AUTO(engine_version_done) struct engine_version v = { 0 };
 	AUTO(http_reply_done) struct http_reply reply = { 0 };
 	struct http_call call = { .method = "GET", .target = "/version", .idempotent = true };
 	struct engine_ask ask = { .want = 200 };
 
 	if (unix_client_call(e->http, &call, &reply, err) || engine_judge(&ask, &reply, err) ||
-	    fields_read_text(engine_version_fields, &v, text_of_bytes(&reply.body), err))
+	    fields_read_text(engine_version_fields, ret, text_of_bytes(&reply.body), err))
+		return err->code;
+	return ERR_OK;
+}
+
+static enum err_code
+learn_version(struct engine *e, char ret[16], struct err *err)
+{
+	AUTO(engine_version_done) struct engine_version v = { 0 };
+
+	if (ask_version(e, &v, err))
 		return err->code;
 	return choose_version(&v, ret, err);
+}
+
+enum err_code
+engine_describe(struct engine *e, char **ret, struct err *err)
+{
+	AUTO(engine_version_done) struct engine_version v = { 0 };
+	char agreed[16];
+
+	if (ask_version(e, &v, err) || choose_version(&v, agreed, err))
+		return err->code;
+	return str_format(ret, err, "%s, API %s", v.version ? v.version : "no version", agreed);
 }
 
 enum err_code

@@ -40,6 +40,8 @@ enum err_code engine_name_check(const char *name, struct err *err) MUST_CHECK;
  * function when needed; here to learn early.
  */
 enum err_code engine_negotiate(struct engine *e, char ret_version[16], struct err *err) MUST_CHECK;
+/* The engine's own version and the API's that is spoken with it, "20.10.24, API 1.41"; asked anew at each call. */
+enum err_code engine_describe(struct engine *e, char **ret, struct err *err) MUST_CHECK;
 /* What /info calls ServerVersion; "" when it gives none. */
 enum err_code engine_server_version(struct engine *e, char **ret, struct err *err) MUST_CHECK;
 

@@ -169,6 +169,8 @@ START_TEST(test_before_ready)
 		    "{\"modules\":[*" },
 		{ "status", "wire/status.h", "GET", "/status?" V, NULL, 200,
 		    "*\"ok\":false,\"detail\":\"starting\"*" },
+		{ "status: the engine", "wire/status.h", "GET", "/status?" V, NULL, 200,
+		    "*\"container engine\":\"20.10.24, API 1.41\"*" },
 	};
 	struct err err = { 0 };
 

@@ -244,10 +244,13 @@ agent_http DELETE "/identities/m1?$V"
 answer "identity's end" 204
 
 # --- the engine goes away and comes back
+http "$M" GET "/status?$V"
+answer "status tells the engine's own version" 200 ".facts[\"container engine\"] == \"$(docker version -f '{{.Server.Version}}'), API 1.41\""
 stop dockerd
 away() { http "$M" GET "/status?$V" && jq -e '.ok == false and (.detail | test("engine|container|runtime"))' <<<"$BODY"; }
 wait_for 70 away
 ok "status says that the engine is away" $?
+is "and so does the fact" "$(jq -r '.facts["container engine"]' <<<"$BODY")" away
 http "$M" GET "/modules?$V"
 answer "list without an engine" 500 '.message == "runtime operation error: list modules"'
 alive edged
