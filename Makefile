@@ -187,7 +187,7 @@ demo:
 	@$(MAKE) -s -j$(shell nproc) all $(BUILD)/demo/edgekeep-demo
 	@BUILD=$(abspath $(BUILD)) tests/demo/run.sh
 
-bench: all
+bench: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
 	@$(MAKE) -s -f tests/bench/bench.mk BUILD=$(BUILD)
 
 fuzz:

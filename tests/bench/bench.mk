@@ -12,3 +12,5 @@ $(BUILD)/bench/%: tests/bench/%.c tests/bench/bench.mk
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu17 -Wall -Wextra -Werror -O2 -g -D_GNU_SOURCE -Icommon -I. -pthread $(shell pkg-config --cflags $(PKGS) | sed 's/-pthread//') \
 		-o $@ $< $(shell pkg-config --libs $(PKGS))
+
+include tests/bench/footprint.mk
