@@ -7,16 +7,20 @@
  *   caller first SOCKET METHOD TARGET [BODY]        the same, then sleeps: a container's first process
  *   caller orphan SOCKET METHOD TARGET [BODY]       connect in a child that ends, ask over its connection
  *   caller give SOCKET MEETING                      connect, then hand the connection to whoever comes to MEETING
+ *   caller bench SOCKET METHOD TARGET N kept|each   N signatures over one connection or one each; prints the median
+ *                                                   and the 99th percentile of their microseconds
  *   caller take MEETING METHOD TARGET [BODY]        take a connection there and ask over it
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void
@@ -112,6 +116,64 @@ ask(int fd, const char *method, const char *target, const char *body)
 	fflush(stdout);
 }
 
+/* --- how long it takes */
+
+/* The answer, which is short and says its length or not, but comes in one write; its status must be 200. */
+static void
+sign(int fd, const char *method, const char *target, bool last)
+{
+	char answer[4096];
+	ssize_t n;
+
+	if (dprintf(fd,
+		"%s %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+		"19\r\n%s\r\n{\"data\":\"aGVsbG8=\"}",
+		method, target, last ? "Connection: close\r\n" : "") < 0)
+		fail("write");
+	n = read(fd, answer, sizeof(answer));
+	if (n <= 12 || memcmp(answer + 9, "200", 3) != 0)
+		fail("no signature");
+}
+
+static long
+now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000L + t.tv_nsec / 1000;
+}
+
+static int
+by_value(const void *a, const void *b)
+{
+	long x = *(const long *)a, y = *(const long *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void
+bench(const char *path, const char *method, const char *target, size_t n, bool kept)
+{
+	long *us = calloc(n, sizeof(*us));
+	int fd = kept ? dial(path) : -1;
+
+	if (!us)
+		fail("calloc");
+	for (size_t i = 0; i < n; i++) {
+		us[i] = now_us();
+		if (!kept)
+			fd = dial(path);
+		sign(fd, method, target, !kept);
+		if (!kept)
+			close(fd);
+		us[i] = now_us() - us[i];
+	}
+	qsort(us, n, sizeof(*us), by_value);
+	printf("%ld %ld\n", us[n / 2], us[n * 99 / 100]);
+	free(us);
+}
+
 /* A connection whose maker has ended. */
 static int
 orphan(const char *path)
@@ -172,6 +234,8 @@ main(int argc, char **argv)
 		return 2;
 	if (strcmp(what, "ask") == 0 || strcmp(what, "first") == 0)
 		ask(dial(argv[2]), argv[3], argv[4], body);
+	else if (strcmp(what, "bench") == 0 && argc == 7 && atoi(body) > 0)
+		bench(argv[2], argv[3], argv[4], (size_t)atoi(body), strcmp(argv[6], "kept") == 0);
 	else if (strcmp(what, "orphan") == 0)
 		ask(orphan(argv[2]), argv[3], argv[4], body);
 	else if (strcmp(what, "take") == 0)
