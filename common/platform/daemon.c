@@ -26,6 +26,7 @@
 #include "platform/pool.h"
 
 #define GRACE_MS   5000 /* decisions.md, Stop */
+#define SETTLE_S   10	/* provisioning and the like is mostly over by then */
 #define ARENAS_MAX 4	/* of malloc: bounds memory, and spares it a look at the processors later */
 
 /* The one mutable global of a process, and only because leak checkers look at globals. */
@@ -162,8 +163,11 @@ start(struct daemon *d, struct err *err)
 		return err->code;
 	if (d->switch_user && privs_become(&d->user, err))
 		return err->code;
+	/* first, so that a spawner that it forks is as small as it can be */
+	if (role->prepare && role->prepare(d, err))
+		return err->code;
 	warm_up();
-	if ((role->prepare && role->prepare(d, err)) || confine(d, role, err))
+	if (confine(d, role, err))
 		return err->code;
 	return role->serve(d, err);
 }
@@ -188,11 +192,27 @@ reload(struct daemon *d)
 	notify_ready();
 }
 
+/* The next signal, or -1.  Once, when the work of starting is over, memory that it took goes back. */
+static int
+next_signal(const sigset_t *signals, bool *settled)
+{
+	static const struct timespec settling = { SETTLE_S, 0 };
+	int signal = *settled ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &settling);
+
+	if (signal < 0 && errno == EAGAIN) {
+		malloc_trim(0);
+		*settled = true;
+	}
+	return signal;
+}
+
 static void
 wait_for_end(struct daemon *d, const sigset_t *signals)
 {
+	bool settled = false;
+
 	for (;;) {
-		switch (sigwaitinfo(signals, NULL)) {
+		switch (next_signal(signals, &settled)) {
 		case SIGHUP:
 			reload(d);
 			break;
