@@ -18,7 +18,12 @@ esac
 . "$(dirname "$0")/../suite/device.sh"
 device_namespaces "$@"
 began=$(date +%s%N)
-step() { printf '[%6.2f s] %s\n' "$(awk "BEGIN {print ($(date +%s%N) - $began) / 1e9}")" "$*"; }
+step_at() { # step_at NANOSECONDS TEXT...
+	local ms=$((($1 - began) / 1000000))
+	shift
+	printf '[%3d.%02d s] %s\n' $((ms / 1000)) $((ms % 1000 / 10)) "$*"
+}
+step() { step_at "$(date +%s%N)" "$*"; }
 die() {
 	step "FAILED: $*"
 	failed=1
@@ -39,7 +44,7 @@ device_cloud || die "the simulated cloud did not start"
 step "simulated cloud (DPS and IoT Hub) on https://dps.demo:$PORT and https://hub.demo:$PORT"
 device_config
 device_services
-step "keyd, certd, identityd and tpmd serve, uids $((UID0 + 1)) to $((UID0 + 4)), policy: kill"
+step "keyd, certd, identityd and tpmd serve, each as a user of its own (uids $((UID0 + 1)) to $((UID0 + 4))) and in its sandbox"
 HTTP_TIMEOUT=30 http "$RUN/identityd.sock" POST '/identities/device?api-version=2020-09-01' '{"type":"aziot"}'
 [ "$STATUS" = 200 ] || die "the device is not provisioned: $BODY"
 step "device $(jq -r '.spec.deviceId + " provisioned on " + .spec.hubName' <<<"$BODY")"
@@ -47,23 +52,26 @@ device_engine_ready || die "the container engine did not start"
 device_image || die "the image could not be imported"
 step "engine $(docker version -f '{{.Server.Version}}') with the demo's image"
 device_edged
-step "edged serves, uid $((UID0 + 5))"
+step "edged serves, uid $((UID0 + 5)), and will start the agent's container"
 
-# --- watch the agent and its modules do their work
-shown=""
+# --- watch the agent and its modules do their work; each line has the time at which the engine got it from the container
+shown="" before=""
 watch() {
-	local line
-	for c in edgeAgent web meter; do
-		while read -r line; do
-			[ -z "$line" ] && continue
-			case $shown in *"|$line|"*) ;; *) shown="$shown|$line|"; step "  ${line#DEMO }" ;; esac
-		done < <(docker logs "$c" 2>/dev/null | grep '^DEMO ')
-	done
+	local at line horizon=$before
+	before=$(date -u +%FT%T.%N)
+	while read -r at line; do
+		# what is younger than the last look may yet be preceded by a line of another container
+		[[ $at < $horizon ]] || continue
+		case $shown in *"|$line|"*) continue ;; esac
+		shown="$shown|$line|"
+		step_at "$(date -d "$at" +%s%N)" "  $(sed 's/^DEMO //; s/ \[[0-9]* ms\]$//' <<<"$line")"
+	done < <(for c in edgeAgent web meter; do docker logs -t "$c" 2>/dev/null; done | grep '^[^ ]* DEMO ' | sort)
 	case $shown in *"refused with 403"* | *FAILED*) return 0 ;; esac
 	return 1
 }
 until=$((SECONDS + 40))
 until watch || [ $SECONDS -ge $until ]; do sleep 0.2; done
+step "edgekeep status says:"
 "$BIN/edgekeep" status --run "$RUN" --edged "$RUN/mgmt.sock" | sed 's/^/    /'
 
 # --- the verdict comes from others: the simulated hub's log and openssl
@@ -80,5 +88,11 @@ case $shown in *"refused with 403"*) ;; *) failed=1 ;; esac
 for d in edged identityd certd tpmd keyd; do
 	stop $d || { step "$d ended with status $?"; failed=1; }
 done
+if [ $failed -eq 0 ]; then
+	echo "Look next: tests/demo/meter.c is what a module does, docs/security.md what each process can lose;"
+	echo "           sudo DEMO_BREAK=token make demo (or ca, impostor): one thing is wrong, and who notices."
+else
+	echo "Look next: sudo DEMO_VERBOSE=1 make demo prints the daemons' logs, too."
+fi
 step "$([ $failed -eq 0 ] && echo DONE || echo FAILED): module token by the hub's log: $token; module TLS by openssl s_client: $tls"
 exit $failed

@@ -29,12 +29,27 @@ is "the demo's status" "$STATUS" 0
 ok "below 60 s ($((SECONDS - start_s)) s)" $((SECONDS - start_s >= 60))
 like "the last line is the verdict of others" "$(tail -1 "$T/out")" '*DONE: module token by the hub*s log: accepted; module TLS by openssl s_client: verified'
 like "every step has its time" "$(grep -c '^\[ *[0-9.]* s\]' "$T/out")" '[1-9]*'
+is "steps stand in the order of their times" "$(grep -o '^\[[^]]*s\]' "$T/out")" "$(grep -o '^\[[^]]*s\]' "$T/out" | LC_ALL=C sort)"
+is "the status screen has no digests" "$(grep -cE '[0-9a-f]{64}' "$T/out")" 0
+is "nor lines of more than 100 columns" "$(sed -n 's/^    //p' "$T/out" | awk 'length > 100' | wc -l)" 0
+like "its modules run" "$(grep '^ *modules' "$T/out")" '*running: *web*'
+is "it says where to look next" "$(grep -c '^Look next: ' "$T/out")" 1
 is "nothing is left behind" "$(remains)" ""
+
+# interrupted in the middle, it ends as clean
+DEVICE_INSIDE='' DEMO_TRACE=$T/where DEMO_BREAK='' timeout -s INT 3 "$TOP/tests/demo/run.sh" >"$T/out" 2>&1
+is "interrupted: nothing is left behind" "$(remains)" ""
 
 for broken in token ca impostor; do
 	run $broken
 	is "broken on purpose ($broken): status" "$STATUS" 1
 	like "broken on purpose ($broken): last line" "$(tail -1 "$T/out")" '*FAILED: *'
+	case $broken in
+	token) who='*the hub answers: HTTP/1.1 401*' ;;
+	ca) who='*meter: FAILED: TLS with web: *certificate*' ;;
+	impostor) who='*web: FAILED: certificate refused: 403 *' ;;
+	esac
+	like "broken on purpose ($broken): who noticed" "$(cat "$T/out")" "$who"
 	is "broken on purpose ($broken): nothing is left behind" "$(remains)" ""
 done
 like "a wrong word is refused" "$(DEMO_BREAK=nonsense "$TOP/tests/demo/run.sh" 2>&1)" '*use token, ca or impostor*'
