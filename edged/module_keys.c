@@ -7,7 +7,7 @@
 #include "base/clock.h"
 
 #define ENCRYPTION_KEY "iotedge_master_encryption_id"
-#define FRESH_MS       60000
+#define FRESH_MS       60000 /* how long an identity is believed unless told otherwise */
 #define KEPT_MAX       64
 
 /* One module's identity as it was last told. */
@@ -15,11 +15,13 @@ struct kept {
 	char *module;
 	struct module_identity identity;
 	uint64_t asked_ms;
+	bool asking; /* somebody asks again; the others go on with what is kept */
 };
 
 struct module_keys {
 	struct identityd_client *identityd;
 	struct keyd_client *keyd;
+	unsigned fresh_ms;
 	pthread_mutex_t lock; /* for what follows; never held across a call */
 	struct kept kept[KEPT_MAX];
 	size_t n_kept;
@@ -27,7 +29,7 @@ struct module_keys {
 };
 
 enum err_code
-module_keys_new(struct identityd_client *identityd, struct keyd_client *keyd,
+module_keys_new(struct identityd_client *identityd, struct keyd_client *keyd, unsigned fresh_ms,
     struct module_keys **ret, struct err *err)
 {
 	struct module_keys *k = calloc(1, sizeof(*k));
@@ -36,6 +38,7 @@ module_keys_new(struct identityd_client *identityd, struct keyd_client *keyd,
 		return err_nomem(err);
 	k->identityd = identityd;
 	k->keyd = keyd;
+	k->fresh_ms = fresh_ms ? fresh_ms : FRESH_MS;
 	pthread_mutex_init(&k->lock, NULL);
 	*ret = k;
 	return ERR_OK;
@@ -85,21 +88,43 @@ identity_copy(struct module_identity *ret, const struct module_identity *from, s
 	return ERR_OK;
 }
 
-/* The kept identity, where it is younger than max_age_ms; ERR_NOT_FOUND: none. */
-static enum err_code
-recall(struct module_keys *k, const char *module, uint64_t max_age_ms, struct module_identity *ret,
-    struct err *err)
+enum recalled { NONE, OLD, FRESH };
+
+/*
+ * The kept identity, copied.  For an old one the first caller gets OLD and asks again; until it has, the others are given it as FRESH, so
+ * that a slow cloud holds one thread for a module and no more.
+ */
+static enum recalled
+recall(struct module_keys *k, const char *module, struct module_identity *ret, struct err *err)
 {
 	uint64_t now = clock_mono_ms();
-	enum err_code code = ERR_NOT_FOUND;
+	enum recalled found = NONE;
 
 	pthread_mutex_lock(&k->lock);
-	for (size_t i = 0; i < k->n_kept; i++)
-		if (strcmp(k->kept[i].module, module) == 0 &&
-		    now - k->kept[i].asked_ms < max_age_ms)
-			code = identity_copy(ret, &k->kept[i].identity, err);
+	for (size_t i = 0; i < k->n_kept; i++) {
+		struct kept *kept = &k->kept[i];
+
+		if (strcmp(kept->module, module) != 0 || identity_copy(ret, &kept->identity, err))
+			continue;
+		found = FRESH;
+		if (now - kept->asked_ms >= k->fresh_ms && !kept->asking) {
+			kept->asking = true;
+			found = OLD;
+		}
+	}
 	pthread_mutex_unlock(&k->lock);
-	return code;
+	return found;
+}
+
+/* The asking has ended without an answer to keep. */
+static void
+asked(struct module_keys *k, const char *module)
+{
+	pthread_mutex_lock(&k->lock);
+	for (size_t i = 0; i < k->n_kept; i++)
+		if (strcmp(k->kept[i].module, module) == 0)
+			k->kept[i].asking = false;
+	pthread_mutex_unlock(&k->lock);
 }
 
 /* The place for a module: its own, a free one, or the one that was asked for longest ago. */
@@ -141,9 +166,13 @@ static void
 forget(struct module_keys *k, const char *module)
 {
 	pthread_mutex_lock(&k->lock);
-	for (size_t i = 0; i < k->n_kept; i++)
-		if (strcmp(k->kept[i].module, module) == 0)
-			k->kept[i].asked_ms = 0;
+	for (size_t i = 0; i < k->n_kept; i++) {
+		if (strcmp(k->kept[i].module, module) != 0)
+			continue;
+		kept_done(&k->kept[i]);
+		k->kept[i] = k->kept[--k->n_kept];
+		break;
+	}
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -178,19 +207,22 @@ enum err_code
 module_keys_identity(
     struct module_keys *k, const char *module, struct module_identity *ret, struct err *err)
 {
-	struct err kept_err = { 0 };
+	AUTO(module_identity_done) struct module_identity kept = { 0 };
+	enum recalled recalled = recall(k, module, &kept, err);
 
-	if (recall(k, module, FRESH_MS, ret, err) == ERR_OK)
-		return ERR_OK;
-	if (ask(k, module, ret, err) == ERR_OK) {
-		keep(k, module, ret);
-		return ERR_OK;
+	if (recalled != FRESH) {
+		if (ask(k, module, ret, err) == ERR_OK) {
+			keep(k, module, ret);
+			return ERR_OK;
+		}
+		asked(k, module);
+		if (recalled == NONE || !cannot_tell(err))
+			return err->code;
 	}
-	if (cannot_tell(err) && recall(k, module, UINT64_MAX, ret, &kept_err) == ERR_OK) {
-		err_clear(err);
-		return ERR_OK;
-	}
-	return err->code;
+	err_clear(err);
+	*ret = kept;
+	kept = (struct module_identity){ 0 };
+	return ERR_OK;
 }
 
 enum err_code

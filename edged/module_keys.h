@@ -13,9 +13,9 @@
  */
 struct module_keys;
 
-/* Both clients are borrowed. */
+/* Both clients are borrowed.  fresh_ms: how long an identity is believed; 0: a minute. */
 enum err_code module_keys_new(struct identityd_client *identityd, struct keyd_client *keyd,
-    struct module_keys **ret, struct err *err) MUST_CHECK;
+    unsigned fresh_ms, struct module_keys **ret, struct err *err) MUST_CHECK;
 void module_keys_free(struct module_keys *k);
 
 struct module_identity {

@@ -93,7 +93,8 @@ make_clients(struct workload *w, const struct edged_config *config, struct err *
 	struct unix_client_config c[PROTO_PEERS] = {
 		[PROTO_KEYD] = { .path = config->endpoints.keyd },
 		[PROTO_CERTD] = { .path = config->endpoints.certd },
-		[PROTO_IDENTITYD] = { .path = config->endpoints.identityd },
+		/* it may wait for the cloud, but not for longer than the module's request lives */
+		[PROTO_IDENTITYD] = { .path = config->endpoints.identityd, .timeout_ms = 25000 },
 	};
 
 	for (size_t i = 0; i < PROTO_PEERS; i++) {
@@ -107,7 +108,7 @@ make_clients(struct workload *w, const struct edged_config *config, struct err *
 		return err->code;
 	w->certs = (struct module_certs){ w->certd, w->keyd, config->edge_ca.cert,
 		config->edge_ca.key, config->hostname };
-	return module_keys_new(w->identityd, w->keyd, &w->keys, err);
+	return module_keys_new(w->identityd, w->keyd, 0, &w->keys, err);
 }
 
 enum err_code

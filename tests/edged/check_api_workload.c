@@ -32,7 +32,7 @@ begin(void)
 	ck_ok(keyd_client_new(NULL, &w.keyd, &err));
 	ck_ok(certd_client_new(NULL, &w.certd, &err));
 	ck_ok(identityd_client_new(NULL, &w.identityd, &err));
-	ck_ok(module_keys_new(w.identityd, w.keyd, &w.keys, &err));
+	ck_ok(module_keys_new(w.identityd, w.keyd, 0, &w.keys, &err));
 	w.certs = (struct module_certs){ w.certd, w.keyd, "aziot-edged-ca", "aziot-edged-ca",
 		"gw.example" };
 	AUTO(str_freep) char *handle = NULL;

@@ -1,6 +1,7 @@
 #include "tests/support/support.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "edged/module_keys.h"
 #include "tests/fake/identityd.h"
@@ -9,6 +10,7 @@
 static struct identityd_client *identityd;
 static struct keyd_client *keyd;
 static struct module_keys *keys;
+static unsigned fresh_ms; /* 0: a minute */
 
 static void
 begin(void)
@@ -21,7 +23,7 @@ begin(void)
 	fake_keyd_put_key("web", "0123456789abcdef0123456789abcdef", 32);
 	ck_ok(identityd_client_new(NULL, &identityd, &err));
 	ck_ok(keyd_client_new(NULL, &keyd, &err));
-	ck_ok(module_keys_new(identityd, keyd, &keys, &err));
+	ck_ok(module_keys_new(identityd, keyd, fresh_ms, &keys, &err));
 }
 
 static void
@@ -106,6 +108,31 @@ START_TEST(test_unknown_module)
 }
 END_TEST
 
+/* Tokens do not depend on the network: what identityd cannot tell is taken from the last time. */
+START_TEST(test_identityd_away)
+{
+	struct bytes data = of("x");
+	struct err err = { 0 };
+
+	fresh_ms = 1;
+	begin();
+	for (int i = 0; i < 3; i++) {
+		AUTO(bytes_done) struct bytes digest = { 0 };
+
+		ck_ok(module_keys_sign(keys, "web", &data, &digest, &err));
+		fake_identityd_fail(ERR_UNREACHABLE, 0, "identityd is away");
+		usleep(5000);
+	}
+	ck_assert_uint_eq(fake_identityd_calls(), 3);
+	/* but a module that is no more is no more */
+	AUTO(bytes_done) struct bytes digest = { 0 };
+	fake_identityd_fail(ERR_PEER, 400, "module identity not found");
+	ck_err(module_keys_sign(keys, "web", &data, &digest, &err), ERR_PEER);
+	end();
+	fresh_ms = 0;
+}
+END_TEST
+
 START_TEST(test_aead)
 {
 	AUTO(bytes_done) struct bytes ciphertext = { 0 };
@@ -145,4 +172,4 @@ START_TEST(test_generation_must_be_own)
 END_TEST
 
 TEST_MAIN("edged/module_keys", test_sign, test_identity_is_kept, test_replaced_key,
-    test_unknown_module, test_aead, test_generation_must_be_own)
+    test_unknown_module, test_identityd_away, test_aead, test_generation_must_be_own)
