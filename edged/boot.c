@@ -375,7 +375,7 @@ watch(struct boot *b)
 		clear_flag(b, &b->woken);
 		if (agent_look(&b->agent, &err) == ERR_OK) {
 			failures = 0;
-			say(b, true, "running");
+			say(b, true, "edgeAgent is running");
 		} else {
 			say(b, false, "%s", err_one_line(&err));
 			if (!is_absence(&err) && ++failures >= max && max >= 0) {

@@ -109,7 +109,10 @@ in_place(const struct listener *at, const char *path)
 	return lstat(path, &st) == 0 && st.st_dev == at->dev && st.st_ino == at->ino;
 }
 
-/* A workload process that cannot be told is a workload process that is about to be replaced, and the next one is told all. */
+/*
+ * Told under the lock, so that no two tellings of one socket change places; it is a send to our own child, bounded by proto.c.
+ * A workload process that cannot be told is a workload process that is about to be replaced, and the next one is told all.
+ */
 static void
 tell(struct listeners *l, const struct listener *at)
 {
