@@ -148,6 +148,46 @@ answer() {
 	fi
 }
 
+long() { head -c "$1" /dev/zero | tr '\0' "${2:-a}"; } # long BYTES [CHARACTER]
+# What every socket refuses alike (common.md 5, edged-management.md 1.3), each with the contract's status and a message:
+# bad_input NAME SOCKET VERSION PATH-OF-A-POST STATUS-OF-NO-BODY [STATUS-OF-A-WRONG-BODY]
+bad_input() {
+	local name=$1 s=$2 v=api-version=$3 path=$4 method body target
+	long 1100000 ' ' >"$T/big"
+	bad() { # bad WHAT STATUS METHOD TARGET [BODY [CURL OPTION...]]
+		http "$s" "${@:3}"
+		answer "$name: $1" "$2" '.message | length > 0'
+	}
+	bad "no version" 400 POST "$path" '{}'
+	bad "wrong version" 400 POST "$path?api-version=1999-01-01" '{}'
+	bad "empty version" 400 POST "$path?api-version=" '{}'
+	bad "over-long version" 400 POST "$path?api-version=$(long 5000)" '{}'
+	bad "version before path" 400 GET /nowhere
+	bad "wrong path" 404 GET "/nowhere?$v"
+	bad "over-long path" 404 GET "/$(long 5000)?$v"
+	bad "path that is no UTF-8" 404 GET "/%ff%fe?$v"
+	bad "encoded path" 404 POST "/%2e%2e$path?$v" '{}'
+	for method in PATCH OPTIONS TRACE PROPFIND; do bad "method $method" 400 $method "$path?$v" '{}'; done
+	bad "PUT of text" 415 PUT "$path?$v" '' -H 'content-type: text/plain' --data-binary '{}'
+	bad "PUT without a body" 422 PUT "$path?$v"
+	bad "no body" "$5" POST "$path?$v"
+	bad "text as body" "$5" POST "$path?$v" '' -H 'content-type: text/plain' --data-binary '{}'
+	for body in '{' '{"a":1}{"b":2}' $'{"a":"\xff"}' "$(long 200 '[')" '{"a":1e999999}' '{"a":"\u0000"}' 'nul' "'"; do
+		bad "body ${body:0:20}" 422 POST "$path?$v" "$body"
+	done
+	for body in '[]' '5' 'null' '"x"' '{}' '{"data":5,"certId":[],"moduleId":{},"keyHandle":true}'; do
+		bad "body $body" "${6:-422}" POST "$path?$v" "$body"
+	done
+	bad "over-long body" 413 POST "$path?$v" "@$T/big"
+	http "$s" GET "/$(long 60000)?$v"
+	like "$name: over-long head" "$STATUS" "4[13][14]"
+	http "$s" GET "$path?$v" '' -H "x: $(long 60000)"
+	is "$name: over-long header" "$STATUS" 431
+	printf 'GARBAGE\0\r\n\r\n\r\n' | timeout 5 socat -t2 - "UNIX-CONNECT:$s" >/dev/null 2>&1
+	head -c 3000 /dev/urandom | timeout 5 socat -t2 - "UNIX-CONNECT:$s" >/dev/null 2>&1
+	printf 'POST %s?%s HTTP/1.1\r\nContent-Length: 50\r\n\r\n{' "$path" "$v" | timeout 5 socat -t0.2 - "UNIX-CONNECT:$s" >/dev/null 2>&1
+}
+
 # The policy is in force (issue 2, point 3): confined NAME PID
 confined() {
 	local s=/proc/$2/status
