@@ -218,7 +218,7 @@ edged_module_replace(
 	const char *name = name_of(req);
 	AUTO(spec_done) struct spec spec = { 0 };
 	struct edged_module_status status = { 0 };
-	bool start;
+	bool start = false;
 
 	if (spec_read(&spec, req, err) || start_param(req, &start, err))
 		return err->code;
