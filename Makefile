@@ -139,27 +139,37 @@ endef
 $(foreach d,$(DAEMONS) ctl,$(eval $(call daemon_check,$(d))))
 
 #: make all       every program, into build/bin
-#: make check     lint, unit tests and suite
+#: make check     lint, unit tests and suite; installs what they miss
 #: make unit      unit tests
 #: make suite     real daemons against real peers (root for the full set)
 #: make lint      layers, format, forbidden words
 #: make demo      the main job, end to end (sudo)
 #: make bench     speed and size, as ratios against limits and peers
 #: make fuzz      fuzz the parsers; FUZZ_SECONDS= FUZZ=
-#: make valgrind  unit tests under valgrind
+#: make valgrind  unit tests and every route under valgrind
 #: make install   DESTDIR= PREFIX=
-check: lint unit suite
+check:
+	@packaging/deps.sh build test || [ "$$(id -u)" -ne 0 ]
+	@$(MAKE) -s lint
+	@$(MAKE) -s -j$(shell nproc) all tests
+	@$(MAKE) -s unit suite
 
 unit: $(UNIT)
 	@tests/run.sh $(UNIT)
 
-valgrind: $(UNIT)
-	@WRAP="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite" \
-	    CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 tests/run.sh $(UNIT)
+# One-process unit tests, and every daemon with one request to each of its routes.
+MEMCHECK := valgrind -q --vgdb=no --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+valgrind: all tests
+	@WRAP="$(MEMCHECK)" CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 tests/run.sh $(UNIT)
+	@BUILD=$(abspath $(BUILD)) MEMCHECK="$(MEMCHECK)" tests/run.sh tests/suite/test_valgrind.sh
 
-SUITE	:= $(call src,tests/suite/test_*.sh)
+SUITE	:= $(filter-out %/test_valgrind.sh,$(call src,tests/suite/test_*.sh))
 suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
 	@BUILD=$(abspath $(BUILD)) tests/run.sh $(SUITE)
+
+# everything that the tests run, built and not run
+.PHONY: tests
+tests: $(UNIT) $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
 
 # helpers of the suite: one file, one program
 TOOLS	:= $(patsubst tests/suite/%.c,$(BUILD)/suite/%,$(call src,tests/suite/*.c))

@@ -4,7 +4,8 @@ set -eu
 build="gcc make pkg-config libc6-dev libssl-dev libtss2-dev libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libseccomp-dev"
 engine="docker.io iproute2 iptables util-linux procps"
 test="check clang clang-format libclang-rt-14-dev shellcheck valgrind curl jq openssl git swtpm swtpm-tools tpm2-tools \
-libtss2-tcti-swtpm0 socat strace python3-minimal $engine"
+libtss2-tcti-swtpm0 socat strace xxd python3-minimal $engine"
+command -v busybox >/dev/null || test="$test busybox" # busybox-static does as well
 demo="openssl curl jq swtpm swtpm-tools libtss2-tcti-swtpm0 $engine"
 
 wanted=""

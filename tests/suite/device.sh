@@ -162,12 +162,13 @@ EOF
 	chmod 644 "$T"/etc/*/config.toml
 }
 
-# device_daemon NAME USER [ARGUMENT...]: start it, policy in force; a sanitizer's build has none
+# device_daemon NAME USER [ARGUMENT...]: start it, policy in force; a sanitizer's build and MEMCHECK (a command) have none
 device_daemon() {
 	local name=$1 user=$2 policy=kill
 	shift 2
-	[[ $BUILD != *san* ]] || policy=off
-	start "$name" env SSL_CERT_FILE="$T/cloud/ca.pem" "$BIN/$name" --config "$T/etc/$name/config.toml" \
+	[ -z "$INSTRUMENTED${MEMCHECK:-}" ] || policy=off
+	# shellcheck disable=SC2086
+	start "$name" env SSL_CERT_FILE="$T/cloud/ca.pem" ${MEMCHECK:-} "$BIN/$name" --config "$T/etc/$name/config.toml" \
 		--config-dir "$T/etc/$name/config.d" --user "$user" --sandbox $policy "$@"
 }
 # keyd, tpmd, certd and identityd, waited for
@@ -183,7 +184,7 @@ device_services() {
 }
 device_edged() {
 	device_daemon edged "$(user 5 1 2 3 6)"
-	wait_socket edged "$RUN/mgmt.sock" 20
+	wait_socket edged "$RUN/mgmt.sock" "${PATIENCE:-20}"
 }
 
 # The demo's image: one program and its libraries, nothing else.

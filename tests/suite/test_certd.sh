@@ -221,6 +221,8 @@ create leaf "$T/leaf.csr"
 is "keyd back" "$STATUS" 201
 
 # killed at any moment: the old text or the new, never a part
+http "$CERTD" PUT "/certificates/imp-kill?$V" "$(jq -n '{pem: ("A" * 100000 + "Z")}')"
+answer "a first text" 201
 for _ in 1 2 3 4 5; do
 	(for ((i = 0; i < 50; i++)); do
 		http "$CERTD" PUT "/certificates/imp-kill?$V" "$(jq -n --arg n "$i" '{pem: ("A" * 100000 + $n + "Z")}')"
@@ -236,8 +238,10 @@ for _ in 1 2 3 4 5; do
 	like "killed while writing" "$(jq -r '.pem[0:1] + .pem[-1:]' <<<"$BODY")" "AZ"
 done
 
-"$BIN/certd" --config "$T/etc/certd.toml" --config-dir "$T/none" "${as_certd[@]}" --sandbox-probe >"$T/probe" 2>&1
-is "--sandbox-probe" $? 0
+if [ -z "$INSTRUMENTED" ]; then
+	"$BIN/certd" --config "$T/etc/certd.toml" --config-dir "$T/none" "${as_certd[@]}" --sandbox-probe >"$T/probe" 2>&1
+	is "--sandbox-probe" $? 0
+fi
 stop certd
 is "SIGTERM: exit status" $? 0
 grep -qE 'CERTIFICATE|pem":' "$T/certd.log"

@@ -13,9 +13,6 @@ device_namespaces "$@"
 suite_begin "edged: management"
 cleanup() { device_engine_gone; }
 
-# a sanitizer's build has no policy
-SAN=
-[[ $BUILD != *san* ]] || SAN=1
 BB=edgekeep-bb:1 M=$T/run/mgmt.sock V=api-version=2022-08-03
 device_layout
 device_engine
@@ -32,7 +29,7 @@ device_edged
 wait_for 20 running edgeAgent
 ok "edgeAgent runs" $?
 running edgeAgent || suite_end
-[ -n "$SAN" ] || confined edged "${PID[edged]}"
+confined edged "${PID[edged]}"
 inspect=$(docker inspect edgeAgent)
 is "owner label" "$(jq -r '.[0].Config.Labels["net.azure-devices.edge.owner"]' <<<"$inspect")" Microsoft.Azure.Devices.Edge.Agent
 is "labels the agent reads" "$(jq -c '.[0].Config.Labels | [.["net.azure-devices.edge.create-options"], .["net.azure-devices.edge.env"]]' <<<"$inspect")" '["{}","{}"]'
@@ -224,7 +221,7 @@ child() { pgrep -P "$(pgrep -P "${PID[edged]}" | head -1)" | head -1; }
 first=$(child)
 [ -n "$first" ]
 ok "there is a workload process" $?
-[ -n "$SAN" ] || confined "workload" "$first"
+confined "workload" "$first"
 kill -9 "$first"
 docker exec m1 curl -sS --max-time 20 -o /dev/null --unix-socket /w.sock "http://x/modules?$V"
 ok "a module's call waits for the next one" $?
@@ -293,7 +290,7 @@ unset "PID[edged]"
 ok "the next start will purge" $?
 
 # --- what each of its processes cannot do (architecture.md 4)
-if [ -z "$SAN" ]; then
+if [ -z "$INSTRUMENTED" ]; then
 	probe=$("$BIN/edged" --config "$T/etc/edged/config.toml" --config-dir /nonexistent --user "$(user 5 1 2 3 6)" --sandbox-probe 2>&1)
 	is "probe: exit status" $? 0
 	for row in "edged exec" "edged fork" "edged code" "edged ptrace" "edged shadow" "edged inet" "edged io_uring" "edged bpf" "edged keyctl" \

@@ -60,12 +60,10 @@ bad_config "no TCP" '[endpoints]\naziot_keyd = "http://localhost:80"\n' "$T/bad.
 
 # --- the process
 up
-SAN=
-[[ $BUILD != *san* ]] || SAN=1
-[ -n "$SAN" ] || ! need_root "capabilities" || confined keyd "${PID[keyd]}"
+! need_root "capabilities" || confined keyd "${PID[keyd]}"
 is "socket" "$(stat -c '%a %u' "$S")" "660 $OWNER"
 is "secret" "$(stat -c '%a %s %u' "$T/home/handles.key")" "600 32 $OWNER"
-if [ -z "$SAN" ]; then
+if [ -z "$INSTRUMENTED" ]; then
 	keyd --sandbox-probe >"$T/probe" 2>/dev/null
 	is "--sandbox-probe" $? 0
 	# the declared table: no exec, no fork, no socket of any family, nobody else's files; its own directory
@@ -279,7 +277,7 @@ is "damaged key: left as it is" "$(listing)" "$before"
 # --- status
 http "$S" GET "/status?$V"
 answer "status" 200 '.ok and .daemon == "keyd"'
-[ -n "$SAN" ] || like "status: the sandbox" "$(get sandbox)" "kill*"
+[ -n "$INSTRUMENTED" ] || like "status: the sandbox" "$(get sandbox)" "kill*"
 stop keyd
 is "end: exit status" $? 0
 ok "no secret in the log" "$(! grep -qE 'ek1\.|BEGIN|keyBytes' "$T/keyd.log"; echo $?)"

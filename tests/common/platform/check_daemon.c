@@ -95,6 +95,8 @@ obey(struct tiny *tiny, int fd)
 		dprintf(fd, "%s", tiny->text);
 	else if (strcmp(line, "slow") == 0)
 		tiny->slow_stop = true;
+	else if (strcmp(line, "leak") == 0)
+		((volatile char *)malloc(4321))[0] = 1;
 	else if (strcmp(line, "inet") == 0)
 		socket(AF_INET, SOCK_STREAM, 0);
 	else if (strcmp(line, "file") == 0) {
@@ -369,6 +371,28 @@ START_TEST(test_daemon_end)
 }
 END_TEST
 
+/* A sanitizer says nothing of a process that is not dumpable, and a change of user makes it so: this leak must be told. */
+START_TEST(test_planted_leak)
+{
+#ifdef EDGEKEEP_INSTRUMENTED
+	struct run run;
+
+	furnish(&run, "one");
+	start(&run, true, NULL, NULL, NULL);
+	expect_notice(&run, "READY=1");
+	ask(&run, "leak");
+	kill(run.pid, SIGTERM);
+	expect_notice(&run, "STOPPING=1");
+	ck_assert_int_ne(wait_end(&run), 0);
+	expect_log(&run, "LeakSanitizer: detected memory leaks");
+	expect_log(&run, "4321 byte(s) in 1 object(s)");
+	close_ears(&run);
+#else
+	printf("SKIP a planted leak is for the sanitizer build\n");
+#endif
+}
+END_TEST
+
 START_TEST(test_second_signal)
 {
 	struct run run;
@@ -619,9 +643,9 @@ int
 main(int argc, char **argv)
 {
 	static const TTest *cases[16];
-	const TTest *const all[] = { test_life, test_daemon_end, test_second_signal, test_status,
-		test_sandbox_modes, test_arguments, test_missing_user, test_probe, test_activation,
-		test_only_root_changes };
+	const TTest *const all[] = { test_life, test_daemon_end, test_planted_leak,
+		test_second_signal, test_status, test_sandbox_modes, test_arguments,
+		test_missing_user, test_probe, test_activation, test_only_root_changes };
 
 	if (argc > 1 || getenv("TINY_URI"))
 		return daemon_main(&tiny_spec, argc, argv);
