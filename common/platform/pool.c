@@ -27,7 +27,8 @@ struct pool {
 	pthread_cond_t work;  /* a job came, a share became free, or the end */
 	pthread_cond_t idle;  /* a job ended */
 	bool stopping;
-	unsigned n_workers, n_busy;
+	unsigned n_workers, n_busy; /* threads that are there; those at work */
+	unsigned workers_max;
 	unsigned n_queued, queue_max;
 	struct job *queue; /* oldest first */
 	struct worker workers[];
@@ -79,7 +80,7 @@ static bool
 take_job(struct pool *pool, struct job *ret)
 {
 	for (unsigned i = 0; i < pool->n_queued; i++) {
-		if (running_for(pool, pool->queue[i].owner) >= share_of(pool->n_workers))
+		if (running_for(pool, pool->queue[i].owner) >= share_of(pool->workers_max))
 			continue;
 		*ret = pool->queue[i];
 		pool->n_queued--;
@@ -143,9 +144,35 @@ init_sync(struct pool *pool)
 	pthread_condattr_destroy(&attr);
 }
 
+/* Under the lock. */
+static enum err_code
+add_worker(struct pool *pool, struct err *err)
+{
+	struct worker *worker = &pool->workers[pool->n_workers];
+
+	worker->pool = pool;
+	errno = pthread_create(&worker->thread, NULL, worker_main, worker);
+	if (errno)
+		return err_errno(err, "could not start a thread");
+	pool->n_workers++;
+	return ERR_OK;
+}
+
+/* Threads come as they are needed, for most pools never need most of theirs.  The first one is there from the start. */
+static void
+grow(struct pool *pool)
+{
+	struct err unable = { 0 };
+
+	/* where there can be no more, those that are there come to the job later */
+	if (pool->n_queued > pool->n_workers - pool->n_busy && pool->n_workers < pool->workers_max)
+		(void)add_worker(pool, &unable);
+}
+
 enum err_code
 pool_new(unsigned threads, unsigned queue, struct pool **ret, struct err *err)
 {
+	enum err_code code;
 	struct pool *pool;
 
 	if (threads == 0 || queue == 0)
@@ -154,25 +181,19 @@ pool_new(unsigned threads, unsigned queue, struct pool **ret, struct err *err)
 	if (!pool)
 		return err_nomem(err);
 	init_sync(pool);
+	pool->workers_max = threads;
 	pool->queue_max = queue;
 	pool->queue = calloc(queue, sizeof(pool->queue[0]));
 	if (!pool->queue) {
 		pool_free(pool);
 		return err_nomem(err);
 	}
-	for (unsigned i = 0; i < threads; i++) {
-		struct worker *worker = &pool->workers[i];
-
-		worker->pool = pool;
-		errno = pthread_create(&worker->thread, NULL, worker_main, worker);
-		if (errno) {
-			err_errno(err, "could not start a thread");
-			pool_free(pool);
-			return err->code;
-		}
-		pthread_mutex_lock(&pool->lock);
-		pool->n_workers++;
-		pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&pool->lock);
+	code = add_worker(pool, err);
+	pthread_mutex_unlock(&pool->lock);
+	if (code) {
+		pool_free(pool);
+		return code;
 	}
 	*ret = pool;
 	return ERR_OK;
@@ -189,6 +210,7 @@ pool_submit(struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct e
 		code = err_set(err, ERR_BUSY, "busy");
 	} else {
 		pool->queue[pool->n_queued++] = (struct job){ owner, fn, job };
+		grow(pool);
 		pthread_cond_signal(&pool->work);
 	}
 	pthread_mutex_unlock(&pool->lock);

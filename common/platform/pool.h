@@ -14,6 +14,7 @@ struct pool;
 
 typedef void pool_run(void *job);
 
+/* At most so many threads; each is started when a job finds no other one free. */
 enum err_code pool_new(
     unsigned threads, unsigned queue, struct pool **ret, struct err *err) MUST_CHECK;
 /* Run fn(job) on a pool thread.  ERR_BUSY: the queue, or the owner's share of it, is full. */

@@ -1,9 +1,8 @@
 /*
- * floor [--workers N] [--spawner] [--tpm PORT] SOCKET - the least that a daemon of ours can weigh: the libraries, processes,
+ * floor [--spawner] [--tpm PORT] SOCKET - the least that a daemon of ours can weigh: the libraries, processes,
  * threads and warm-up of that daemon (a server, a key, a signature, a JSON object, a filter), and no product code.
  * Prints "ready" and waits.
  *
- *   --workers N   threads of the pool, 4 where not said
  *   --spawner     a second process, forked as platform/spawn.h does it, that only waits
  *   --tpm PORT    with FLOOR_TSS: of a simulator that tpm2-tss is initialised over
  *
@@ -42,7 +41,7 @@
 #endif
 
 #define POLLING 2u
-#define WAITING 2 /* acceptor and timer, beside the pool */
+#define WAITING 3 /* acceptor, timer, and the pool's one thread */
 
 #ifdef FLOOR_CURL
 /* Name resolution as common/http/https_client, and a first context, which libcurl would make for its first transfer. */
@@ -159,7 +158,7 @@ listen_on(const char *path)
 }
 
 static void
-start_threads(int workers)
+start_threads(void)
 {
 	pthread_t thread;
 
@@ -168,7 +167,7 @@ start_threads(int workers)
 		0, NULL, NULL, serve, NULL, MHD_OPTION_CONNECTION_LIMIT, POLLING * 512u,
 		MHD_OPTION_THREAD_POOL_SIZE, POLLING, MHD_OPTION_END))
 		errx(1, "no server");
-	for (int i = 0; i < workers + WAITING; i++)
+	for (int i = 0; i < WAITING; i++)
 		if (pthread_create(&thread, NULL, wait_for_ever, NULL))
 			errx(1, "no thread");
 }
@@ -176,17 +175,14 @@ start_threads(int workers)
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = { { "workers", 1, NULL, 'w' },
-		{ "spawner", 0, NULL, 's' }, { "tpm", 1, NULL, 't' }, { 0 } };
+	static const struct option options[] = { { "spawner", 0, NULL, 's' },
+		{ "tpm", 1, NULL, 't' }, { 0 } };
 	const char *tpm_port = NULL;
-	int option, workers = 4;
+	int option;
 	bool spawns = false;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (option) {
-		case 'w':
-			workers = atoi(optarg);
-			break;
 		case 's':
 			spawns = true;
 			break;
@@ -198,7 +194,7 @@ main(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc)
-		errx(2, "usage: floor [--workers N] [--spawner] [--tpm PORT] SOCKET");
+		errx(2, "usage: floor [--spawner] [--tpm PORT] SOCKET");
 	mallopt(M_ARENA_MAX, 4); /* as platform/daemon.c */
 	listen_on(argv[optind]);
 	tzset();
@@ -218,7 +214,7 @@ main(int argc, char **argv)
 #endif
 	free(json_dumps(json_pack("{s:s}", "a", "b"), 0));
 	filter();
-	start_threads(workers);
+	start_threads();
 	puts("ready");
 	fflush(stdout);
 	pause();

@@ -48,7 +48,7 @@ LD_LIBRARY_PATH=$T/lib-ours device_edged
 agent_runs() { [ "$(docker inspect -f '{{.State.Running}}' edgeAgent 2>/dev/null)" = true ]; }
 wait_for 30 agent_runs || { echo "FAIL edgeAgent does not run"; tail -20 "$T/edged.log"; exit 1; }
 
-# --- the floor of the same processes, each by its own user's threads (WORKERS in */service.c)
+# --- the floor of the same processes
 start swtpm2 swtpm socket --tpm2 --tpmstate "dir=$(mkdir "$T/tpm2" && echo "$T/tpm2")" --server type=tcp,port=2331,bindaddr=127.0.0.1 \
 	--ctrl type=tcp,port=2332,bindaddr=127.0.0.1 --flags not-need-init,startup-clear
 floor() { # floor NAME PROGRAM ARGUMENT...
@@ -59,9 +59,9 @@ floor() { # floor NAME PROGRAM ARGUMENT...
 }
 floor keyd floor
 floor certd floor
-floor identityd floor-identityd --workers 16
+floor identityd floor-identityd
 floor tpmd floor-tpmd --tpm 2331
-floor edged floor --workers 12 --spawner
+floor edged floor --spawner
 floor workload floor
 
 # --- looks

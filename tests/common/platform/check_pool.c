@@ -1,5 +1,6 @@
 #include "tests/support/support.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -187,6 +188,46 @@ START_TEST(test_grace)
 }
 END_TEST
 
+static unsigned
+count_threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	unsigned n = 0;
+
+	ck_assert_ptr_nonnull(tasks);
+	for (struct dirent *entry; (entry = readdir(tasks));)
+		n += entry->d_name[0] != '.';
+	closedir(tasks);
+	return n;
+}
+
+/* an idle device pays for no thread that it never needs */
+START_TEST(test_threads_on_demand)
+{
+	struct gate gate = GATE;
+	struct ticket ticket = { &gate, 0 };
+	struct pool *pool = NULL;
+	struct err err = { 0 };
+	const unsigned before = count_threads();
+
+	ck_ok(pool_new(4, 64, &pool, &err));
+	ck_assert_uint_eq(count_threads(), before + 1);
+	for (unsigned n = 1; n <= 4; n++) {
+		ck_ok(pool_submit(pool, n, pass_gate, &ticket, &err));
+		wait_entered(&gate, n);
+		ck_assert_uint_eq(count_threads(), before + n);
+	}
+	for (unsigned n = 5; n < 16; n++)
+		ck_ok(pool_submit(pool, n, pass_gate, &ticket, &err));
+	ck_assert_uint_eq(count_threads(), before + 4);
+	open_gate(&gate);
+	ck_assert_uint_eq(pool_stop(pool, 5000), 0);
+	ck_assert_uint_eq(gate.left, 15);
+	pool_free(pool);
+	ck_assert_uint_eq(count_threads(), before);
+}
+END_TEST
+
 START_TEST(test_may_block)
 {
 	ck_assert(!pool_may_block());
@@ -198,4 +239,4 @@ START_TEST(test_may_block)
 END_TEST
 
 TEST_MAIN("platform/pool", test_owner_share, test_others_get_through, test_queue_bound, test_grace,
-    test_may_block)
+    test_threads_on_demand, test_may_block)
