@@ -16,8 +16,8 @@
  *   -> no_new_privs, no capabilities, non-dumpable, Landlock, seccomp -> serve (threads start here) -> READY=1
  *   -> signals until SIGTERM or SIGINT -> STOPPING=1 -> stop (5 s of grace) -> done -> exit 0
  *
- * daemon_main itself sets umask 077, forbids core files, ignores SIGPIPE, calls listen_init, tzset, and libcrypto for a first
- * random number.  The main thread runs reload, stop and done; it may block.  SIGTERM or SIGINT during stop ends the process at once.
+ * daemon_main itself sets umask 077, forbids core files, ignores SIGPIPE, calls listen_init and, between prepare and the policy,
+ * tzset and libcrypto for a first random number.  Ten seconds after READY it gives freed memory back to the kernel.  The main thread runs reload, stop and done; it may block.  SIGTERM or SIGINT during stop ends the process at once.
  * SIGHUP runs reload.  A step that fails ends the process with its text and causes on stderr and status 1,
  * or spec->config_exit when load failed.
  */
