@@ -45,6 +45,12 @@ within microhttpd.h '^common/http/server'
 within curl/ '^common/http/https_client'
 within jansson.h '^common/data/'
 
+# Rule 2: the domain knows no HTTP.  The edges of a daemon do: its API, its start; identityd's calls of the cloud, edged's of the
+# engine, and edged's process for modules, which is a server of its own.
+edges='^[a-z]+/(main\.c|api[a-z_]*\.[ch]|service\.[ch])|^identityd/cloud\.c|^edged/(engine_call\.h|workload\.h)'
+hits=$(grep -rlE '^#include "http/' keyd certd identityd tpmd edged 2>/dev/null | grep -vE "$edges")
+[ -z "$hits" ] || breach "http/ is included beyond a daemon's edges: $hits"
+
 # exit() below main; words that belong to no product; comments without an owner.
 hits=$(grep -rnE '(^|[^_a-z])exit\(' common keyd certd identityd tpmd edged --include='*.c' | grep -vE '/main\.c:|_exit\(')
 [ -z "$hits" ] || breach "exit() outside main: $hits"

@@ -23,6 +23,7 @@ suite_begin() {
 	echo "# $1"
 	T=$(mktemp -d /tmp/ek.XXXXXX)
 	chmod 711 "$T"
+	export AZIOT_LOG=trace # so that suite_end sees all that a log can say
 	trap suite_cleanup EXIT
 	trap 'exit 130' INT TERM
 	uid_block
@@ -221,9 +222,20 @@ judged() {
 	! grep -lE '(Address|Leak)Sanitizer|runtime error: |^==[0-9]+== ' "$T"/*.log 2>/dev/null
 	ok "no leak, no invalid access" $?
 }
+# Architecture rule 7: no body, header, key, handle, token or query in a daemon's log, at any level.
+no_secrets() {
+	local log found
+	for log in "$T"/{keyd,certd,identityd,tpmd,edged}.log; do
+		[ -s "$log" ] || continue
+		found=$(grep -aoE -m1 '.{0,60}(ek1\.[A-Za-z0-9_-]{8}|-----BEGIN|SharedAccess|[?&](api-version|sig|skn|se)=|"(keyHandle|keyBytes|parameters|pem|csr|data|digest|message)":|[Cc]ontent-[Tt]ype:).{0,60}' "$log")
+		is "no secret, body, header or query in ${log##*/}" "$found" ""
+		[ ! -s "$T/device-key" ] || ok "nor the device key in ${log##*/}" "$(! grep -qF "$(base64 -w0 "$T/device-key")" "$log"; echo $?)"
+	done
+}
 suite_end() {
 	local log
 	[ -z "$INSTRUMENTED" ] || judged
+	no_secrets
 	if [ $failed -gt 0 ]; then
 		for log in "$T"/*.log; do
 			[ ! -s "$log" ] || { echo "--- ${log##*/}"; tail -15 "$log"; }

@@ -7,8 +7,6 @@ need_root "the daemons" || exit 77
 for tool in jq curl openssl swtpm socat unshare; do need_tool $tool || exit 77; done
 suite_begin "every daemon"
 DAEMONS="keyd certd identityd tpmd edged"
-SAN=
-[[ $BUILD != *san* ]] || SAN=1
 export AZIOT_LOG=trace
 RUN=$T/run
 mkdir -m 755 "$RUN" "$T/etc" "$T/state"
@@ -154,7 +152,7 @@ allowed() {
 		;;
 	esac
 }
-if [ -z "$SAN" ]; then
+if [ -z "$INSTRUMENTED" ]; then
 	socat "UNIX-LISTEN:$T/engine.sock,mode=666" EXEC:true &
 	PID[engine]=$!
 	wait_for 5 test -S "$T/engine.sock"
@@ -198,14 +196,14 @@ up() { # up DAEMON
 }
 for d in $DAEMONS; do
 	up "$d"
-	[ -n "$SAN" ] || confined "$d" "${PID[$d]}"
+	confined "$d" "${PID[$d]}"
 	is "$d: runs as its user" "$(awk '/^Uid:/ {print $2, $3, $4}' "/proc/${PID[$d]}/status")" "$(echo $((UID0 + UID_OF[$d])){,,})"
 	http "${SOCKET[$d]}" GET "/status?api-version=${VERSION[$d]}"
 	answer "$d serves the socket that it inherited" 200 ".daemon == \"$d\" and (.sandbox | length > 0)"
 	wait_for 5 grep -q READY=1 "$T/$d.notices"
 	like "$d: STATUS, then READY" "$(cat "$T/$d.notices")" "*STATUS=*READY=1*"
 done
-if [ -z "$SAN" ]; then
+if [ -z "$INSTRUMENTED" ]; then
 	# edged's other child is of `unit`
 	spawner=$(for p in $(pgrep -P "${PID[edged]}"); do [[ $(readlink "/proc/$p/exe") != */edged ]] || echo "$p"; done)
 	confined "edged: spawner" "$spawner"

@@ -75,6 +75,14 @@ docker exec -d mod-b /caller give /mnt/mod-a.sock /share/meeting
 wait_for 5 test -S "$SHARE/meeting"
 like "refused: a connection made by another container and passed to A" "$(in_a take /share/meeting POST "/modules/mod-a/genid/x/sign?$V" "$SIGN")" '403*'
 
+# --- bad input on the module's own socket and the shared one: nothing written, everybody alive
+written() { find "$T/state/edged" "$MNT" -printf '%p %s %T@ %m\n' | LC_ALL=C sort; }
+before=$(written)
+bad_input "mod-a's socket" "$MNT/mod-a.sock" 2020-07-07 /modules/mod-a/genid/x/sign 403 403
+bad_input "shared socket" "$RUN/workload.sock" 2020-07-07 /modules/mod-a/genid/x/sign 403 403
+is "bad input: nothing was written" "$(written)" "$before"
+like "bad input: the module is served" "$(in_a ask /var/run/iotedge/workload.sock POST "/modules/mod-a/genid/x/sign?$V" "$SIGN")" '200 {"digest":*'
+
 # --- management: the agent's container only
 http "$RUN/mgmt.sock" POST "/modules?$V" "$(module mod-c '["/caller","sleep"]')"
 answer "refused: create by root of the host" 403
