@@ -32,9 +32,11 @@ help(const struct daemon_spec *spec)
 	    "  --version         name and version\n"
 	    "  --help            this text\n\n"
 	    "$AZIOT_LOG is off, error, warn, info (default), debug or trace.\n"
-	    "SIGTERM ends it in good order, SIGHUP reads the configuration again.\n",
+	    "SIGTERM ends it in good order%s.\n",
 	    spec->config_file, spec->config_file_env, spec->config_dir, spec->config_dir_env,
-	    spec->user);
+	    spec->user,
+	    spec->roles[0].reload ? ", SIGHUP reads the configuration again"
+				  : "; a changed configuration counts after a restart");
 }
 
 int
