@@ -30,6 +30,8 @@ aziot_keyd = "unix://$S"
 uid = $((UID0 + 3))
 keys = [$1]
 EOT
+	# root needs no entry
+	is_root || printf '[[principal]]\nuid = %s\nkeys = ["*"]\n' "$(id -u)" >>"$T/etc/new"
 	mv "$T/etc/new" "$T/etc/keyd.toml"
 }
 config '"dev-*", "preloaded"'

@@ -144,7 +144,7 @@ signs_as "adopted after a restart" "$T/key1" "$T/hello"
 
 # --- two clients at once, and many
 for i in 1 2 3 4 5 6; do
-	(for _ in 1 2 3 4 5; do signs_as "x" "$T/key1" "$T/2048"; done; exit $failed) &
+	(failed=0; for _ in 1 2 3 4 5; do signs_as "x" "$T/key1" "$T/2048"; done; exit $failed) &
 	jobs_[i]=$!
 done
 bad=0
