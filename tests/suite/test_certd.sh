@@ -117,6 +117,7 @@ is "leaf: serial of 128 bits" "$(text -serial | wc -c)" $((7 + 32 + 1))
 is "leaf: its key" "$(text -pubkey)" "$(openssl pkey -in "$T/leaf.key" -pubout)"
 cp "$T/got.pem" "$T/leaf.pem"
 http "$CERTD" GET "/certificates/leaf?$V"
+ok "leaf: the chain is of 16 to 4096 bytes (client-facts.md 3)" $((${#BODY} < 16 || ${#BODY} > 4096))
 is "leaf: kept" "$(jq -r .pem <<<"$BODY")" "$(cat "$T/leaf.pem")"
 if is_root; then
 	like "leaf: in a file of its own" "$(cd "$T/certs/certs" && stat -c '%a %n' leaf-*)" '600 leaf-*.cer'

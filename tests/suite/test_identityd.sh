@@ -29,6 +29,7 @@ identityd_config dps
 identityd_start
 device
 answer "device identity" 200 '.type == "aziot" and .spec.deviceId == "press-07" and .spec.hubName == .spec.gatewayHost and .spec.auth.type == "sas"'
+ok "its answer is of 16 to 4096 bytes (client-facts.md 3)" $((${#BODY} < 16 || ${#BODY} > 4096))
 is "no member more" "$(jq -c '[.spec | keys[]] + [.spec.auth | keys[]]' <<<"$BODY")" '["auth","deviceId","gatewayHost","hubName","keyHandle","type"]'
 HANDLE=$(jq -r .spec.auth.keyHandle <<<"$BODY")
 http "$RUN/keyd.sock" POST "/sign?$V" "$(jq -nc --arg h "$HANDLE" '{keyHandle: $h, algorithm: "HMAC-SHA256", parameters: {message: "eA=="}}')"

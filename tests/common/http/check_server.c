@@ -62,6 +62,15 @@ no_content(void *service, const struct request *req, struct response *resp, stru
 }
 
 static enum err_code
+created(void *service, const struct request *req, struct response *resp, struct err *err)
+{
+	struct said said = { (char[]){ "made" } };
+
+	(void)service, (void)req;
+	return response_json(resp, 201, said_fields, &said, err);
+}
+
+static enum err_code
 try_thing(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	(void)service, (void)req;
@@ -100,6 +109,7 @@ static const struct route routes[] = {
 	{ "PUT", "/echo", "2020-07-07", 0, INLINE, echo, 0 },
 	{ "POST", "/worker-echo", "2020-07-07", 0, WORKER, echo, 0 },
 	{ "DELETE", "/thing/{id}", "2020-07-07", 0, INLINE, no_content, 0 },
+	{ "POST", "/created", "2020-07-07", 0, INLINE, created, 0 },
 	{ "GET", "/try", "2020-07-07", 0, TRY, try_thing, 0 },
 	{ "GET", "/wait", "2020-07-07", 0, WORKER, wait_long, 0 },
 	{ "GET", "/gate", "2020-07-07", 0, WORKER, wait_at_gate, 0 },
@@ -230,6 +240,18 @@ static const struct row {
 	    "{\"said\":\"$edgeHub type=- uid=%u\"}" },
 	{ "facts 8 Connection: close", "GET /thing/a" V HOST "Connection: close\r\n\r\n", 200,
 	    "{\"said\":\"a type=- uid=%u\"}" },
+	{ "facts 9 an error is JSON with a message", "DELETE /nothing" V END, 404,
+	    "{\"message\":\"not found\"}" },
+	{ "facts 10 a creation's 201", "POST /created" V END, 201, "{\"said\":\"made\"}" },
+	{ "facts 11 text byte for byte, escapes in either case",
+	    "POST /echo" V HOST "Content-Length: 32\r\n\r\n"
+	    "{\"said\":\"a%2fb%2Fc\\n1577836800\"}",
+	    200, "{\"said\":\"a%%2fb%%2Fc\\n1577836800\"}" },
+	{ "facts 12 PEM as plain text",
+	    "POST /echo" V HOST "Content-Length: 73\r\n\r\n"
+	    "{\"said\":\"-----BEGIN CERTIFICATE-----\\nAA==\\n-----END CERTIFICATE-----\\n\"}",
+	    200,
+	    "{\"said\":\"-----BEGIN CERTIFICATE-----\\nAA==\\n-----END CERTIFICATE-----\\n\"}" },
 	{ "facts 15 unknown path 404", "GET /x" V END, 404, "{\"message\":\"not found\"}" },
 	{ "facts 15 wrong method 400", "PUT /thing/a" V HOST "Content-Length: 2\r\n\r\n{}", 400,
 	    "{\"message\":\"method not allowed\"}" },
