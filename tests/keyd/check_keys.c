@@ -244,8 +244,8 @@ END_TEST
 START_TEST(test_ids)
 {
 	static const char *const ids[] = { "", " ", "a/b", "../../etc/passwd", "%41",
-		"gr\xc3\xbc\xc3\x9f"
-		"e \xf0\x9f\x94\x91",
+		("gr\xc3\xbc\xc3\x9f"
+		 "e \xf0\x9f\x94\x91"),
 		"a\nb", "\"\\" };
 	char id[KEYD_ID_MAX + 2];
 	struct err err = { 0 };

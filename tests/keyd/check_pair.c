@@ -108,8 +108,8 @@ START_TEST(test_no_pair)
 {
 	static const char *const commands[] = { "echo no key > %s", ": > %s",
 		"openssl genpkey -algorithm ED25519 -out %s",
-		"openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -pass "
-		"pass:secret -out %s",
+		("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -aes256 -pass "
+		 "pass:secret -out %s"),
 		"openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout -out %s 2>&-",
 		"openssl genrsa -traditional 2048 | head -5 > %s" };
 
