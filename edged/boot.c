@@ -43,7 +43,6 @@ enum err_code
 boot_new(struct edged *edged, struct boot **ret, struct err *err)
 {
 	struct boot *b = calloc(1, sizeof(*b));
-	pthread_condattr_t monotonic;
 
 	if (!b)
 		return err_nomem(err);
@@ -55,10 +54,7 @@ boot_new(struct edged *edged, struct boot **ret, struct err *err)
 		.identityd = edged->identityd,
 	};
 	pthread_mutex_init(&b->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&b->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&b->wake);
 	snprintf(b->line, sizeof(b->line), "starting");
 	*ret = b;
 	return ERR_OK;
@@ -194,19 +190,11 @@ clear_flag(struct boot *b, bool *flag)
 static bool
 wait_for(struct boot *b, unsigned ms, bool early)
 {
-	struct timespec until;
+	uint64_t until = clock_mono_ms() + ms;
 	bool go;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&b->lock);
-	while (!b->stopping && !(early && b->woken) &&
-	       pthread_cond_timedwait(&b->wake, &b->lock, &until) != ETIMEDOUT)
+	while (!b->stopping && !(early && b->woken) && clock_cond_wait(&b->wake, &b->lock, until))
 		;
 	go = !b->stopping;
 	pthread_mutex_unlock(&b->lock);

@@ -33,16 +33,12 @@ enum err_code
 child_new(const struct child_config *config, struct child **ret, struct err *err)
 {
 	struct child *c = calloc(1, sizeof(*c));
-	pthread_condattr_t monotonic;
 
 	if (!c)
 		return err_nomem(err);
 	c->config = *config;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&c->wake);
 	*ret = c;
 	return ERR_OK;
 }
@@ -166,17 +162,10 @@ life(struct child *c, struct err *err)
 static void
 pause_for(struct child *c, unsigned ms)
 {
-	struct timespec until;
+	uint64_t until = clock_mono_ms() + ms;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&c->lock);
-	while (!c->stopping && pthread_cond_timedwait(&c->wake, &c->lock, &until) == 0)
+	while (!c->stopping && clock_cond_wait(&c->wake, &c->lock, until))
 		;
 	pthread_mutex_unlock(&c->lock);
 }

@@ -444,7 +444,6 @@ proto_client_new(int fd, const struct proto_events *events, void *ctx, struct pr
     struct err *err)
 {
 	struct proto_client *c = calloc(1, sizeof(*c));
-	pthread_condattr_t monotonic;
 
 	if (!c)
 		return err_nomem(err);
@@ -452,10 +451,7 @@ proto_client_new(int fd, const struct proto_events *events, void *ctx, struct pr
 	c->events = events;
 	c->ctx = ctx;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&c->changed);
 	*ret = c;
 	return ERR_OK;
 }
@@ -564,14 +560,12 @@ link_asked(struct proto_client *c, struct asked *a)
 static void
 await(struct proto_client *c, struct asked *a, uint64_t deadline)
 {
-	struct timespec until = { .tv_sec = (time_t)(deadline / 1000),
-		.tv_nsec = (long)(deadline % 1000) * 1000000 };
 	struct asked **link;
 
 	pthread_mutex_lock(&c->lock);
-	while (!a->answered && !c->gone && !a->err.code)
-		if (pthread_cond_timedwait(&c->changed, &c->lock, &until) == ETIMEDOUT)
-			break;
+	while (!a->answered && !c->gone && !a->err.code &&
+	       clock_cond_wait(&c->changed, &c->lock, deadline))
+		;
 	for (link = &c->waiting; *link != a; link = &(*link)->next)
 		;
 	*link = a->next;

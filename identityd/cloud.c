@@ -29,7 +29,6 @@ cloud_new(const struct cloud_config *config, struct cloud **ret, struct err *err
 {
 	struct https_client_config http = { 0 };
 	struct cloud *c = calloc(1, sizeof(*c));
-	pthread_condattr_t attr;
 
 	if (!c)
 		return err_nomem(err);
@@ -39,10 +38,7 @@ cloud_new(const struct cloud_config *config, struct cloud **ret, struct err *err
 	}
 	c->config = *config;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->wake, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&c->wake);
 	*ret = c;
 	return ERR_OK;
 }
@@ -105,15 +101,12 @@ static bool
 pause_or_stop(struct cloud *c, unsigned ms)
 {
 	uint64_t until_ms = clock_mono_ms() + ms;
-	struct timespec until = { .tv_sec = (time_t)(until_ms / 1000),
-		.tv_nsec = (long)(until_ms % 1000) * 1000000 };
 	unsigned wakes;
 	bool go_on;
 
 	pthread_mutex_lock(&c->lock);
 	wakes = c->wakes;
-	while (!c->stopping && wakes == c->wakes &&
-	       pthread_cond_timedwait(&c->wake, &c->lock, &until) != ETIMEDOUT)
+	while (!c->stopping && wakes == c->wakes && clock_cond_wait(&c->wake, &c->lock, until_ms))
 		continue;
 	go_on = !c->stopping;
 	pthread_mutex_unlock(&c->lock);

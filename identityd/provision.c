@@ -32,7 +32,6 @@ enum err_code
 provision_new(const struct provision_config *config, struct provision **ret, struct err *err)
 {
 	struct provision *p = calloc(1, sizeof(*p));
-	pthread_condattr_t attr;
 
 	if (!p)
 		return err_nomem(err);
@@ -42,10 +41,7 @@ provision_new(const struct provision_config *config, struct provision **ret, str
 	if (!p->config.longest_ms)
 		p->config.longest_ms = LONGEST_MS;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&p->changed);
 	*ret = p;
 	return ERR_OK;
 }
@@ -97,23 +93,14 @@ put_in_force(struct provision *p, struct device *d)
 	device_unrefp(&old);
 }
 
-/* Wait on changed until the monotonic time; false: it has passed. */
-static bool
-wait_until(struct provision *p, uint64_t deadline_ms)
-{
-	struct timespec until = { .tv_sec = (time_t)(deadline_ms / 1000),
-		.tv_nsec = (long)(deadline_ms % 1000) * 1000000 };
-
-	return pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT;
-}
-
 enum err_code
 provision_device(struct provision *p, unsigned wait_ms, struct device **ret, struct err *err)
 {
 	uint64_t deadline_ms = clock_mono_ms() + wait_ms;
 
 	pthread_mutex_lock(&p->lock);
-	while (!p->device && !p->verdict && !p->stopping && wait_until(p, deadline_ms))
+	while (!p->device && !p->verdict && !p->stopping &&
+	       clock_cond_wait(&p->changed, &p->lock, deadline_ms))
 		continue;
 	*ret = device_ref(p->device);
 	if (!*ret)

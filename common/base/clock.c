@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -29,6 +30,26 @@ clock_left_ms(uint64_t deadline_ms)
 	if (now >= deadline_ms)
 		return 0;
 	return deadline_ms - now > 0x7fffffff ? 0x7fffffff : (int)(deadline_ms - now);
+}
+
+void
+clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+bool
+clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ms)
+{
+	const struct timespec until = { .tv_sec = (time_t)(deadline_ms / 1000),
+		.tv_nsec = (long)(deadline_ms % 1000) * 1000000 };
+
+	return pthread_cond_timedwait(cond, lock, &until) != ETIMEDOUT;
 }
 
 void

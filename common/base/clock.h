@@ -1,6 +1,8 @@
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,6 +11,11 @@ int64_t clock_unix(void);     /* seconds since the epoch, CLOCK_REALTIME */
 
 /* Milliseconds from now until the monotonic deadline, 0 when it has passed; for poll(). */
 int clock_left_ms(uint64_t deadline_ms);
+
+/* A condition for clock_cond_wait. */
+void clock_cond_init(pthread_cond_t *cond);
+/* Wait, with lock held, to be woken; false once the deadline, as clock_mono_ms() counts, has passed. */
+bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ms);
 
 #define CLOCK_RFC3339_LEN sizeof("2031-04-05T06:07:08+00:00")
 

@@ -40,14 +40,10 @@ shortest_deadline(const struct http_server_config *config)
 static void
 init_sync(struct http_server *s)
 {
-	pthread_condattr_t attr;
 
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->timer_wake, &attr);
-	pthread_cond_init(&s->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&s->timer_wake);
+	clock_cond_init(&s->changed);
 }
 
 static enum err_code
@@ -153,11 +149,10 @@ end_idle(struct http_server *s)
 static bool
 wait_none(struct http_server *s, const unsigned *count, uint64_t deadline)
 {
-	struct timespec until = { (time_t)(deadline / 1000), (long)(deadline % 1000) * 1000000 };
 	bool none;
 
 	pthread_mutex_lock(&s->lock);
-	while (*count && pthread_cond_timedwait(&s->changed, &s->lock, &until) != ETIMEDOUT)
+	while (*count && clock_cond_wait(&s->changed, &s->lock, deadline))
 		continue;
 	none = *count == 0;
 	pthread_mutex_unlock(&s->lock);

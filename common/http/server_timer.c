@@ -81,11 +81,7 @@ server_timer_main(void *server)
 		if (s->n_conns == 0) {
 			pthread_cond_wait(&s->timer_wake, &s->lock);
 		} else {
-			uint64_t at = scan(s);
-			struct timespec until = { (time_t)(at / 1000),
-				(long)(at % 1000) * 1000000 };
-
-			pthread_cond_timedwait(&s->timer_wake, &s->lock, &until);
+			clock_cond_wait(&s->timer_wake, &s->lock, scan(s));
 		}
 	}
 	pthread_mutex_unlock(&s->lock);

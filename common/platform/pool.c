@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct job {
@@ -134,14 +135,10 @@ worker_main(void *arg)
 static void
 init_sync(struct pool *pool)
 {
-	pthread_condattr_t attr;
 
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->work, &attr);
-	pthread_cond_init(&pool->idle, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&pool->work);
+	clock_cond_init(&pool->idle);
 }
 
 /* Under the lock. */
@@ -220,21 +217,14 @@ pool_submit(struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct e
 unsigned
 pool_stop(struct pool *pool, unsigned grace_ms)
 {
-	struct timespec until;
+	uint64_t until = clock_mono_ms() + grace_ms;
 	unsigned left;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += grace_ms / 1000;
-	until.tv_nsec += (long)(grace_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
 	pthread_cond_broadcast(&pool->work);
-	while (pool->n_busy + pool->n_queued > 0 &&
-	       pthread_cond_timedwait(&pool->idle, &pool->lock, &until) != ETIMEDOUT)
+	while (
+	    pool->n_busy + pool->n_queued > 0 && clock_cond_wait(&pool->idle, &pool->lock, until))
 		continue;
 	left = pool->n_busy + pool->n_queued;
 	pool->n_queued = 0;

@@ -63,4 +63,39 @@ START_TEST(test_left)
 }
 END_TEST
 
-TEST_MAIN("base/clock", test_rfc3339, test_now, test_left)
+struct waiter {
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+};
+
+static void *
+wake(void *arg)
+{
+	struct waiter *w = arg;
+
+	pthread_mutex_lock(&w->lock); /* which it gives up by waiting */
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+START_TEST(test_cond)
+{
+	struct waiter w = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	uint64_t now = clock_mono_ms();
+	pthread_t thread;
+
+	clock_cond_init(&w.cond);
+	pthread_mutex_lock(&w.lock);
+	ck_assert(!clock_cond_wait(&w.cond, &w.lock, now));
+	ck_assert(!clock_cond_wait(&w.cond, &w.lock, now + 50));
+	ck_assert_uint_ge(clock_mono_ms(), now + 50);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wake, &w), 0);
+	ck_assert(clock_cond_wait(&w.cond, &w.lock, clock_mono_ms() + 60000));
+	pthread_mutex_unlock(&w.lock);
+	pthread_join(thread, NULL);
+	pthread_cond_destroy(&w.cond);
+}
+END_TEST
+
+TEST_MAIN("base/clock", test_rfc3339, test_now, test_left, test_cond)
