@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "edged/boot.h"
+#include "edged/child.h"
 #include "edged/modules.h"
 #include "edged/service.h"
 #include "edged/systeminfo.h"
@@ -103,6 +104,11 @@ edged_status_get(void *service, const struct request *req, struct response *resp
 	bool well = boot_health(edged->boot, detail, sizeof(detail));
 
 	(void)req;
+	if (well && !child_serves(edged->child)) {
+		well = false;
+		snprintf(
+		    detail, sizeof(detail), "the workload process has ended; another one follows");
+	}
 	if (status_begin(&out, edged->daemon, well, detail, err) || add_facts(edged, &out, err) ||
 	    add_modules(edged, &out, err))
 		return err->code;

@@ -21,6 +21,7 @@
 
 struct child {
 	struct child_config config;
+	struct pool *pool;
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock;
@@ -104,6 +105,19 @@ reap(struct child *c, pid_t pid)
 	}
 }
 
+bool
+child_serves(struct child *c)
+{
+	bool yes;
+
+	if (!c)
+		return false;
+	pthread_mutex_lock(&c->lock);
+	yes = c->server != NULL;
+	pthread_mutex_unlock(&c->lock);
+	return yes;
+}
+
 static enum err_code
 spawn(struct child *c, int *ret_fd, pid_t *ret_pid, struct err *err)
 {
@@ -135,19 +149,21 @@ note_end(struct child *c, int status)
 		log_warn("the workload process ended with status %d", WEXITSTATUS(status));
 }
 
-/* One process, from exec to end. */
+/* One process, from exec to end.  ret_lost: it cannot be started, for the spawner is gone. */
 static enum err_code
-life(struct child *c, struct err *err)
+life(struct child *c, bool *ret_lost, struct err *err)
 {
 	AUTO(fd_closep) int fd = -1;
 	struct proto_server *server = NULL;
 	enum err_code code;
 	pid_t pid;
 
-	if (spawn(c, &fd, &pid, err))
+	if (spawn(c, &fd, &pid, err)) {
+		*ret_lost = err->code == ERR_UNREACHABLE || err->code == ERR_TIMEOUT;
 		return err->code;
-	code = proto_server_new(
-	    fd_take(&fd), c->config.answers, c->config.ctx, c->config.pool, &server, err);
+	}
+	code =
+	    proto_server_new(fd_take(&fd), c->config.answers, c->config.ctx, c->pool, &server, err);
 	if (!code && announce(c, server)) {
 		listeners_serve_by(c->config.listeners, server);
 		code = proto_server_run(server, err);
@@ -180,10 +196,16 @@ run(void *arg)
 	while (!stopping(c)) {
 		uint64_t begin = clock_mono_ms();
 		struct err err = { 0 };
-		enum err_code code = life(c, &err);
+		bool lost = false;
+		enum err_code code = life(c, &lost, &err);
 
 		if (stopping(c))
 			break;
+		if (lost) {
+			log_error("no workload process can be started: %s", err.text);
+			c->config.lost(c->config.ctx);
+			break;
+		}
 		if (clock_mono_ms() - begin > STEADY_MS)
 			pause_ms = PAUSE_MIN_MS;
 		log_warn("the workload process ended%s%s; another one follows in %u ms",
@@ -195,8 +217,9 @@ run(void *arg)
 }
 
 enum err_code
-child_start(struct child *c, struct err *err)
+child_start(struct child *c, struct pool *pool, struct err *err)
 {
+	c->pool = pool;
 	if (pthread_create(&c->thread, NULL, run, c))
 		return err_set(err, ERR_INTERNAL, "cannot start a thread");
 	c->started = true;

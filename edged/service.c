@@ -128,6 +128,15 @@ answer_container(
 	return listeners_container_of(e->listeners, module, ret_id, err);
 }
 
+/* A new spawner would have to be forked before the policy: only a new edged can.  Its supervisor starts it (Restart=on-failure). */
+static void
+spawner_lost(void *ctx)
+{
+	struct edged *e = ctx;
+
+	daemon_end(e->daemon, 1);
+}
+
 static const struct proto_answers answers = { answer_list, answer_dial, answer_container };
 
 static enum err_code
@@ -181,18 +190,17 @@ enum err_code
 edged_serve(struct daemon *d, struct err *err)
 {
 	struct edged *e = d->service;
-
-	if (http_server_start(e->server, err))
-		return err->code;
 	struct child_config child = {
 		.spawner = e->spawner,
 		.listeners = e->listeners,
-		.pool = http_server_pool(e->server),
 		.answers = &answers,
+		.lost = spawner_lost,
 		.ctx = e,
 	};
 
-	if (child_new(&child, &e->child, err) || child_start(e->child, err))
+	/* requests for the status look at it */
+	if (child_new(&child, &e->child, err) || http_server_start(e->server, err) ||
+	    child_start(e->child, http_server_pool(e->server), err))
 		return err->code;
 	return boot_start(e->boot, err);
 }

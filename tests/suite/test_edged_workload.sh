@@ -105,6 +105,32 @@ confined "workload process" "$child"
 kill -9 "$child"
 like "served again after the workload process died" "$(in_b ask /var/run/iotedge/workload.sock POST "/modules/mod-b/genid/x/sign?$V" "$SIGN")" '200 {"digest":*'
 
+# --- it dies again and again: the next one follows later and later, but follows
+spawner=$(pgrep -P "${PID[edged]}" | head -1)
+another() { child=$(pgrep -P "$spawner" | head -1); [ -n "$child" ] && [ "$child" != "$1" ]; }
+for n in 1 2 3 4; do
+	wait_for 10 another "$child"
+	kill -9 "$child"
+done
+status_is() { http "$RUN/mgmt.sock" GET "/status?$V" && jq -e "$1" <<<"$BODY"; }
+wait_for 2 status_is '.ok == false and (.detail | test("workload process"))'
+ok "status says that there is no workload process" $?
+like "served again after it died four times" "$(in_b ask /var/run/iotedge/workload.sock POST "/modules/mod-b/genid/x/sign?$V" "$SIGN")" '200 {"digest":*'
+wait_for 5 status_is .ok
+ok "status is well again" $?
+
+# --- the spawner dies: edged cannot have another, so it ends, and its supervisor starts it
+kill -9 "$spawner"
+wait_for 30 eval '! alive edged'
+stop edged
+is "spawner killed: edged's exit status" $? 1
+device_edged
+wait_for 30 running edgeAgent
+ok "the next edged starts edgeAgent" $?
+agent POST "/modules/mod-b/start?$V" >/dev/null
+wait_for 10 running mod-b
+like "and serves its modules" "$(in_b ask /var/run/iotedge/workload.sock POST "/modules/mod-b/genid/x/sign?$V" "$SIGN")" '200 {"digest":*'
+
 # --- the engine goes away and comes back: nothing is lost
 stop dockerd
 http "$RUN/mgmt.sock" GET "/systeminfo?$V"
