@@ -1,6 +1,5 @@
 #include "edged/boot.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 #include "identityd/provision.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

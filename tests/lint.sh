@@ -64,9 +64,10 @@ hits=$(git grep -nE '\b(strcpy|strcat|sprintf|gets|strtok)\(' -- '*.c')
 # A daemon's rooms have the same names everywhere.
 for d in keyd certd identityd tpmd edged; do
 	[ -f "$d/main.c" ] || continue
-	for f in api.c service.h config.c config.h sandbox.c; do
+	for f in api.c service.c service.h config.c config.h sandbox.c; do
 		[ -f "$d/$f" ] || breach "$d has no $f"
 	done
+	[ "$(grep -c '^{' "$d/main.c")" -eq 1 ] || breach "$d/main.c does more than declare"
 done
 
 if command -v "${CLANG_FORMAT:-clang-format}" >/dev/null; then
