@@ -163,7 +163,9 @@ valgrind: all tests
 	@WRAP="$(MEMCHECK)" CK_FORK=no CK_TIMEOUT_MULTIPLIER=20 tests/run.sh $(UNIT)
 	@BUILD=$(abspath $(BUILD)) MEMCHECK="$(MEMCHECK)" tests/run.sh tests/suite/test_valgrind.sh
 
-SUITE	:= $(filter-out %/test_valgrind.sh,$(call src,tests/suite/test_*.sh))
+# the longest first, so that others run beside it
+LONGEST	:= tests/suite/test_identityd_faults.sh
+SUITE	:= $(LONGEST) $(filter-out %/test_valgrind.sh $(LONGEST),$(call src,tests/suite/test_*.sh))
 suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
 	@BUILD=$(abspath $(BUILD)) tests/run.sh $(SUITE)
 
