@@ -5,13 +5,13 @@
  */
 #include <err.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -28,15 +28,22 @@ bound(int type, const char *path)
 	return fd;
 }
 
+/* Until the daemon, pinned by pidfd, has ended: a signal at its death would be sent by its user, who may not. */
 static void
-write_notices(int from, const char *path)
+write_notices(int from, int daemon, const char *path)
 {
+	struct pollfd fds[] = { { .fd = from, .events = POLLIN },
+		{ .fd = daemon, .events = POLLIN } };
 	FILE *out = fopen(path, "we");
 	char text[1024];
-	ssize_t len;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (out && (len = recv(from, text, sizeof(text) - 1, 0)) > 0) {
+	while (out && poll(fds, 2, -1) > 0) {
+		ssize_t len = recv(from, text, sizeof(text) - 1, MSG_DONTWAIT);
+
+		if (len < 0 && fds[1].revents)
+			break;
+		if (len <= 0)
+			continue;
 		text[len] = '\0';
 		fprintf(out, "%s\n", text);
 		fflush(out);
@@ -48,7 +55,7 @@ int
 main(int argc, char **argv)
 {
 	char names[1024] = "", notify[128], number[16];
-	int i, n = 0, notices;
+	int i, n = 0, notices, daemon;
 
 	snprintf(notify, sizeof(notify), "%s.sock", argc > 1 ? argv[1] : "");
 	notices = bound(SOCK_DGRAM, notify);
@@ -69,8 +76,12 @@ main(int argc, char **argv)
 	}
 	if (i + 1 >= argc)
 		errx(1, "no command");
+	daemon = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	if (daemon < 0)
+		err(1, "pidfd_open");
 	if (fork() == 0)
-		write_notices(notices, argv[1]);
+		write_notices(notices, daemon, argv[1]);
+	close(daemon);
 	for (int k = 0; k < n; k++) {
 		dup2(100 + k, 3 + k);
 		close(100 + k);
