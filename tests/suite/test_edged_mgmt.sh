@@ -261,6 +261,27 @@ well() { http "$M" GET "/status?$V" && jq -e .ok <<<"$BODY"; }
 wait_for 60 well
 ok "status is well again" $?
 
+# --- no engine, or one that edged may not ask, at edged's start: it waits, says what for, and goes on by itself
+absent() { http "$M" GET "/status?$V" && jq -e ".ok == false and (.detail | test(\"$1\"))" <<<"$BODY"; }
+stop edged
+mv "$ENGINE" "$ENGINE.away"
+device_edged
+wait_for 30 absent "docker.sock does not answer.*No such file"
+ok "started without the engine's socket: status says so" $?
+mv "$ENGINE.away" "$ENGINE"
+wait_for 40 running edgeAgent
+ok "the socket is there: edgeAgent runs" $?
+stop edged
+chown 0:0 "$ENGINE"
+device_edged
+wait_for 30 absent "docker.sock does not answer.*Permission denied"
+ok "started without the right to ask: status says so" $?
+chown "0:$((UID0 + 6))" "$ENGINE"
+wait_for 40 running edgeAgent
+ok "the right is given: edgeAgent runs" $?
+wait_for 60 well
+ok "and all is well" $?
+
 # --- end, start, purge
 agent_http POST "/modules?$V" "$spec"
 answer "a module for the purge" 201
