@@ -55,13 +55,6 @@ device_unrefp(struct device **d)
 	*d = NULL;
 }
 
-bool
-device_same(const struct device *a, const struct device *b)
-{
-	return strcmp(a->hub, b->hub) == 0 && strcmp(a->gateway, b->gateway) == 0 &&
-	       strcmp(a->id, b->id) == 0;
-}
-
 enum err_code
 device_identity(
     const struct device *d, struct keyd_client *keyd, struct identity *ret, struct err *err)

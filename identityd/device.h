@@ -27,8 +27,6 @@ enum err_code device_new(const char *hub, const char *gateway, const char *id, c
     struct device **ret, struct err *err) MUST_CHECK;
 struct device *device_ref(struct device *d);
 void device_unrefp(struct device **d); /* for AUTO() */
-/* The same hub, gateway and id. */
-bool device_same(const struct device *a, const struct device *b);
 
 /*
  * The identity object of identityd.md 1 with a freshly loaded key handle; free with identity_done.

@@ -40,8 +40,6 @@ enum err_code http_server_listen(struct http_server *s, int fd, unsigned per_uid
  * one of the server's threads.
  */
 void http_server_unlisten(struct http_server *s, unsigned id, void (*done)(void *tag));
-/* New bound for this listener's further connections. */
-void http_server_set_per_uid(struct http_server *s, unsigned id, unsigned per_uid);
 
 /* Start the threads; call when the policy is in force. */
 enum err_code http_server_start(struct http_server *s, struct err *err) MUST_CHECK;

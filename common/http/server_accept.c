@@ -406,18 +406,6 @@ http_server_unlisten(struct http_server *s, unsigned id, void (*done)(void *tag)
 }
 
 void
-http_server_set_per_uid(struct http_server *s, unsigned id, unsigned per_uid)
-{
-	struct listener *l;
-
-	pthread_mutex_lock(&s->lock);
-	l = find_listener(s, id);
-	if (l)
-		l->per_uid = per_uid;
-	pthread_mutex_unlock(&s->lock);
-}
-
-void
 server_listeners_free(struct http_server *s)
 {
 	while (s->listeners) {

@@ -418,12 +418,6 @@ spawner_start(char *const argv[], const struct sandbox_role *role, enum sandbox_
 	return ERR_OK;
 }
 
-int
-spawner_fd(const struct spawner *s)
-{
-	return s->events;
-}
-
 static enum err_code
 transact(
     struct spawner *s, struct request *req, const int *fds, struct reply *reply, struct err *err)

@@ -37,8 +37,6 @@ struct spawn_request {
 /* Fork the spawner, by the thread that lives as long as the daemon.  argv is the daemon's own; the policy role is applied in it (mode as the daemon's). */
 enum err_code spawner_start(char *const argv[], const struct sandbox_role *role,
     enum sandbox_mode mode, struct spawner **ret, struct err *err) MUST_CHECK;
-/* Descriptor that polls readable when a child has ended. */
-int spawner_fd(const struct spawner *s);
 /* A child that cannot be started ends with status 127.  ERR_BUSY: 32 children are there.  Thread-safe. */
 enum err_code spawner_exec(
     struct spawner *s, const struct spawn_request *req, pid_t *ret_pid, struct err *err) MUST_CHECK;
