@@ -77,8 +77,9 @@ add_modules(struct edged *edged, struct status_resp *out, struct err *err)
 	return ERR_OK;
 }
 
+/* ret_engine: does the engine answer? */
 static enum err_code
-add_facts(struct edged *edged, struct status_resp *out, struct err *err)
+add_facts(struct edged *edged, struct status_resp *out, bool *ret_engine, struct err *err)
 {
 	const struct agent_device *device;
 	AUTO(str_freep) char *engine = NULL;
@@ -86,8 +87,8 @@ add_facts(struct edged *edged, struct status_resp *out, struct err *err)
 
 	if (boot_device(edged->boot, &device) && status_fact(out, "device", device->device_id, err))
 		return err->code;
-	if (status_fact(out, "container engine",
-		engine_describe(edged->engine, &engine, &away) ? "away" : engine, err))
+	*ret_engine = engine_describe(edged->engine, &engine, &away) == ERR_OK;
+	if (status_fact(out, "container engine", *ret_engine ? engine : "away", err))
 		return err->code;
 	if (!peer_has_pidfd())
 		return status_fact(
@@ -102,6 +103,7 @@ edged_status_get(void *service, const struct request *req, struct response *resp
 	AUTO(status_resp_done) struct status_resp out = { 0 };
 	char detail[256];
 	bool well = boot_health(edged->boot, detail, sizeof(detail));
+	bool engine = false;
 
 	(void)req;
 	if (well && !child_serves(edged->child)) {
@@ -109,8 +111,8 @@ edged_status_get(void *service, const struct request *req, struct response *resp
 		snprintf(
 		    detail, sizeof(detail), "the workload process has ended; another one follows");
 	}
-	if (status_begin(&out, edged->daemon, well, detail, err) || add_facts(edged, &out, err) ||
-	    add_modules(edged, &out, err))
+	if (status_begin(&out, edged->daemon, well, detail, err) ||
+	    add_facts(edged, &out, &engine, err) || (engine && add_modules(edged, &out, err)))
 		return err->code;
 	return response_json(resp, 200, status_resp_fields, &out, err);
 }

@@ -7,6 +7,7 @@
 #include "data/uri.h"
 
 #define TIMEOUT_MS	60000
+#define VERSION_MS	3000 /* the first question to an engine: one that hangs is as good as away */
 #define STOP_TIMEOUT_MS 300000 /* a container may ask for more grace than the engine's 10 s */
 
 /* API versions whose answers we read alike (contracts/docker.md 1) */
@@ -105,7 +106,9 @@ static enum err_code
 ask_version(struct engine *e, struct engine_version *ret, struct err *err)
 {
 	AUTO(http_reply_done) struct http_reply reply = { 0 };
-	struct http_call call = { .method = "GET", .target = "/version", .idempotent = true };
+	struct http_call call = {
+		.method = "GET", .target = "/version", .idempotent = true, .timeout_ms = VERSION_MS
+	};
 	struct engine_ask ask = { .want = 200 };
 
 	if (unix_client_call(e->http, &call, &reply, err) || engine_judge(&ask, &reply, err) ||

@@ -131,6 +131,14 @@ agent POST "/modules/mod-b/start?$V" >/dev/null
 wait_for 10 running mod-b
 like "and serves its modules" "$(in_b ask /var/run/iotedge/workload.sock POST "/modules/mod-b/genid/x/sign?$V" "$SIGN")" '200 {"digest":*'
 
+# --- the engine hangs: status says so, and soon
+kill -STOP "${PID[dockerd]}"
+began=$SECONDS
+http "$RUN/mgmt.sock" GET "/status?$V"
+answer "engine hangs: status" 200 '.facts["container engine"] == "away"'
+ok "engine hangs: status within 10 s" $((SECONDS - began > 10))
+kill -CONT "${PID[dockerd]}"
+
 # --- the engine goes away and comes back: nothing is lost
 stop dockerd
 http "$RUN/mgmt.sock" GET "/systeminfo?$V"
