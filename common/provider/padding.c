@@ -58,6 +58,7 @@ padding_digest_info(
 	AUTO(sigp) X509_SIG *info = X509_SIG_new();
 	ASN1_OCTET_STRING *digest;
 	unsigned char *der = NULL;
+	int der_len;
 	X509_ALGOR *alg;
 
 	if (!info)
@@ -66,7 +67,8 @@ padding_digest_info(
 	if (X509_ALGOR_set0(alg, OBJ_nid2obj(EVP_MD_get_type(md)), V_ASN1_NULL, NULL) != 1 ||
 	    ASN1_OCTET_STRING_set(digest, hash, (int)len) != 1)
 		return err_openssl(err, "DigestInfo");
-	return take_der(der, i2d_X509_SIG(info, &der), ret, err);
+	der_len = i2d_X509_SIG(info, &der);
+	return take_der(der, der_len, ret, err);
 }
 
 /* MGF1 (RFC 8017 B.2.1) of seed, XORed over mask. */
@@ -156,6 +158,7 @@ algorithm_id_plain(bool ec, const EVP_MD *md, struct bytes *ret, struct err *err
 	AUTO(algp) X509_ALGOR *alg = X509_ALGOR_new();
 	int key_nid = ec ? NID_X9_62_id_ecPublicKey : NID_rsaEncryption;
 	unsigned char *der = NULL;
+	int der_len;
 	int nid;
 
 	if (!alg)
@@ -164,7 +167,8 @@ algorithm_id_plain(bool ec, const EVP_MD *md, struct bytes *ret, struct err *err
 	if (OBJ_find_sigid_by_algs(&nid, EVP_MD_get_type(md), key_nid) != 1 ||
 	    X509_ALGOR_set0(alg, OBJ_nid2obj(nid), ec ? V_ASN1_UNDEF : V_ASN1_NULL, NULL) != 1)
 		return err_openssl(err, "signature algorithm");
-	return take_der(der, i2d_X509_ALGOR(alg, &der), ret, err);
+	der_len = i2d_X509_ALGOR(alg, &der);
+	return take_der(der, der_len, ret, err);
 }
 
 /* The AlgorithmIdentifier of a digest; NULL on failure. */
@@ -219,6 +223,7 @@ algorithm_id_pss(
 	AUTO(pssp) RSA_PSS_PARAMS *params = RSA_PSS_PARAMS_new();
 	AUTO(algp) X509_ALGOR *alg = X509_ALGOR_new();
 	unsigned char *der = NULL;
+	int der_len;
 	ASN1_STRING *packed;
 
 	if (!params || !alg)
@@ -231,5 +236,6 @@ algorithm_id_pss(
 		ASN1_STRING_free(packed);
 		return err_openssl(err, "RSASSA-PSS parameters");
 	}
-	return take_der(der, i2d_X509_ALGOR(alg, &der), ret, err);
+	der_len = i2d_X509_ALGOR(alg, &der);
+	return take_der(der, der_len, ret, err);
 }
