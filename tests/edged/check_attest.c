@@ -82,12 +82,26 @@ START_TEST(test_host_process)
 }
 END_TEST
 
+/* valgrind 3.19 knows no pidfd_open, and so nothing can be said of processes there. */
+static bool
+can_open_processes(void)
+{
+	AUTO(fd_closep) int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (fd < 0)
+		printf("SKIP there is no pidfd_open here\n");
+	return fd >= 0;
+}
+
 START_TEST(test_dead_process)
 {
-	pid_t child = fork();
+	pid_t child;
 	struct err err = { 0 };
 	struct peer peer = { .pidfd = -1 };
 
+	if (!can_open_processes())
+		return;
+	child = fork();
 	if (child == 0) {
 		pause();
 		_exit(0);
@@ -113,6 +127,8 @@ START_TEST(test_younger_than_connection)
 	/* a process that began after the connection was accepted cannot have made it */
 	struct peer peer = { .pidfd = -1, .pid = getpid(), .accepted_ticks = 1 };
 
+	if (!can_open_processes())
+		return;
 	ck_err(attest_peer(&peer, A, &err), ERR_DENIED);
 	ck_assert_ptr_nonnull(strstr(err.text, "younger"));
 	peer.pid = 0;

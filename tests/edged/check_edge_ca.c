@@ -16,13 +16,16 @@ static void
 begin(void)
 {
 	struct unix_client_config none = { 0 };
+	struct keyd_client *former = keyd; /* of the case before, where all run in one process */
 	struct err err = { 0 };
 
 	fake_keyd_reset();
 	fake_certd_reset();
+	certd_client_free(certd);
 	ck_ok(keyd_client_new(&none, &keyd, &err));
 	ck_ok(certd_client_new(&none, &certd, &err));
 	ck_ok(provider_install(keyd, &err));
+	keyd_client_free(former);
 }
 
 static char *
