@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/kept.h"
 
-#define KEPT_MAX     4
 #define HEAD_MAX     ((size_t)64 * 1024)
 #define HEADERS_MAX  100
 #define INTERIM_MAX  8	  /* 1xx answers before the real one */
@@ -35,9 +34,7 @@ struct unix_client {
 	size_t answer_max;
 	enum err_code (*dial)(void *ctx, int *ret_fd, struct err *err);
 	void *dial_ctx;
-	pthread_mutex_t lock; /* of the kept connections */
-	int kept[KEPT_MAX];
-	size_t n_kept;
+	struct kept kept;
 };
 
 enum framing { BODY_NONE, BODY_LENGTH, BODY_CHUNKED, BODY_TO_EOF };
@@ -81,7 +78,6 @@ unix_client_new(const struct unix_client_config *config, struct unix_client **re
 	c->answer_max = config->answer_max ? config->answer_max : ANSWER_MAX;
 	c->dial = config->dial;
 	c->dial_ctx = config->dial_ctx;
-	pthread_mutex_init(&c->lock, NULL);
 	*ret = c;
 	return ERR_OK;
 }
@@ -91,33 +87,9 @@ unix_client_free(struct unix_client *c)
 {
 	if (!c)
 		return;
-	while (c->n_kept)
-		close(c->kept[--c->n_kept]);
-	pthread_mutex_destroy(&c->lock);
+	kept_done(&c->kept);
 	free(c->host);
 	free(c);
-}
-
-static int
-take_kept(struct unix_client *c)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&c->lock);
-	if (c->n_kept)
-		fd = c->kept[--c->n_kept];
-	pthread_mutex_unlock(&c->lock);
-	return fd;
-}
-
-static void
-put_kept(struct unix_client *c, int fd)
-{
-	pthread_mutex_lock(&c->lock);
-	if (c->n_kept < KEPT_MAX)
-		c->kept[c->n_kept++] = fd_take(&fd);
-	pthread_mutex_unlock(&c->lock);
-	fd_closep(&fd);
 }
 
 /* ---- a connection ---- */
@@ -136,7 +108,7 @@ static void
 wire_finish(struct unix_client *c, struct wire *w)
 {
 	if (w->keep && w->body_ended && w->start == w->end)
-		put_kept(c, fd_take(&w->fd));
+		kept_put(&c->kept, fd_take(&w->fd));
 	wire_done(w);
 }
 
@@ -224,11 +196,11 @@ static enum err_code
 wire_open(struct unix_client *c, const struct http_call *call, bool fresh, uint64_t deadline,
     struct wire *ret, struct err *err)
 {
-	int fd = fresh ? -1 : take_kept(c);
+	int fd = fresh ? -1 : kept_take(&c->kept);
 
 	while (fd >= 0 && !call->idempotent && is_stale(fd)) {
 		close(fd);
-		fd = take_kept(c);
+		fd = kept_take(&c->kept);
 	}
 	*ret = (struct wire){ .fd = fd, .reused = fd >= 0, .deadline = deadline };
 	if (fd < 0 && dial(c, deadline, &ret->fd, err))
