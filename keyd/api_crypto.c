@@ -11,7 +11,8 @@ keyd_derive(void *service, const struct request *req, struct response *resp, str
 	AUTO(keyd_handle_msg_done) struct keyd_handle_msg out = { 0 };
 
 	if (keyd_derive_req_read(&in, req->body, err) ||
-	    keys_derive(keyd->keys, in.base_key_handle, &in.derivation_data, &out.key_handle, err))
+	    keys_derive(keyd->keys, req->peer, in.base_key_handle, &in.derivation_data,
+		&out.key_handle, err))
 		return err->code;
 	return response_json(resp, 200, keyd_handle_msg_fields, &out, err);
 }
@@ -25,7 +26,7 @@ keyd_export_derived(
 	AUTO(keyd_export_resp_done) struct keyd_export_resp out = { 0 };
 
 	if (keyd_handle_msg_read(&in, req->body, err) ||
-	    keys_export_derived(keyd->keys, in.key_handle, &out.key, err))
+	    keys_export_derived(keyd->keys, req->peer, in.key_handle, &out.key, err))
 		return err->code;
 	return response_json(resp, 200, keyd_export_resp_fields, &out, err);
 }
@@ -38,7 +39,7 @@ keyd_sign(void *service, const struct request *req, struct response *resp, struc
 	AUTO(keyd_sign_resp_done) struct keyd_sign_resp out = { 0 };
 
 	if (keyd_sign_req_read(&in, req->body, err) ||
-	    keys_sign(keyd->keys, in.key_handle, in.mech, &in.data, &out.signature, err))
+	    keys_sign(keyd->keys, req->peer, in.key_handle, in.mech, &in.data, &out.signature, err))
 		return err->code;
 	return response_json(resp, 200, keyd_sign_resp_fields, &out, err);
 }
@@ -54,7 +55,8 @@ keyd_encrypt(void *service, const struct request *req, struct response *resp, st
 	if (keyd_encrypt_req_read(&in, req->body, err))
 		return err->code;
 	how.cipher = in.cipher;
-	if (keys_encrypt(keyd->keys, in.key_handle, &how, &in.plaintext, &out.ciphertext, err))
+	if (keys_encrypt(
+		keyd->keys, req->peer, in.key_handle, &how, &in.plaintext, &out.ciphertext, err))
 		return err->code;
 	return response_json(resp, 200, keyd_encrypt_resp_fields, &out, err);
 }
@@ -70,7 +72,8 @@ keyd_decrypt(void *service, const struct request *req, struct response *resp, st
 	if (keyd_decrypt_req_read(&in, req->body, err))
 		return err->code;
 	how.cipher = in.cipher;
-	if (keys_decrypt(keyd->keys, in.key_handle, &how, &in.ciphertext, &out.plaintext, err))
+	if (keys_decrypt(
+		keyd->keys, req->peer, in.key_handle, &how, &in.ciphertext, &out.plaintext, err))
 		return err->code;
 	return response_json(resp, 200, keyd_decrypt_resp_fields, &out, err);
 }

@@ -7,23 +7,34 @@
 #include "wire/keyd.h"
 
 /*
- * A place where keys live.  keys.c holds the visible array of backends and asks them in that order; a backend knows nothing
- * of handles, principals or HTTP.  To add one: a `const struct backend`, and its name in that array.
+ * A kind of place where keys live.  stores.c holds the visible array of backends and opens one or more of each, as the
+ * configuration says; a backend knows nothing of handles, principals or HTTP.  To add one: a `const struct backend`, and its
+ * name in that array.
  *
  * Calls that change an id are never made side by side for the same id; all others may be.
  * Every call may answer ERR_WOULD_BLOCK, before any side effect, when pool_may_block() says no.
+ * What may work later is ERR_BUSY, ERR_UNREACHABLE or ERR_TIMEOUT, and never ERR_NOT_FOUND: a key that is taken for missing is
+ * made anew, and an identity lost (contracts/pkcs11.md 4).
  */
 
 /* Keys and key pairs share one namespace (contracts/keyd.md 1): an id names one stored thing, used as one or the other. */
 enum key_kind { KEY_SYMMETRIC, KEY_PAIR };
 
-enum key_algorithm { KEY_EC_P256, KEY_RSA_2048, KEY_RSA_4096, KEY_ALGORITHMS };
+enum key_algorithm {
+	KEY_EC_P256,
+	KEY_RSA_2048,
+	KEY_RSA_4096,
+	KEY_RSA_3072,
+	KEY_EC_P384,
+	KEY_ED25519,
+	KEY_ALGORITHMS
+};
 
 /* contracts/keyd.md 4.6 */
 enum key_parameter {
 	KEY_PARAM_ALGORITHM,	/* text: ECDSA or RSA */
 	KEY_PARAM_EC_CURVE_OID, /* DER */
-	KEY_PARAM_EC_POINT,	/* compressed, 33 bytes */
+	KEY_PARAM_EC_POINT,	/* compressed: 33 bytes of P-256 */
 	KEY_PARAM_RSA_MODULUS,	/* unsigned big-endian */
 	KEY_PARAM_RSA_EXPONENT,
 	KEY_PARAMS
@@ -46,27 +57,47 @@ struct key {
 	struct key *chain, *newer, *older; /* cache.c */
 };
 
+/* An id that has its own place. */
 struct backend_preloaded {
-	const char *id, *path;
+	const char *id;
+	const char *uri; /* "file:///path" or "pkcs11:..." */
 };
 
-/* What backends are given; outlives them. */
-struct backend_config {
-	const struct mech *mech; /* mech.h, for what a backend computes itself */
-	const char *homedir;	 /* NULL: none */
-	const struct backend_preloaded *preloaded;
-	size_t n_preloaded;
+/* One `name = "value"` of [backends.X.parameters]. */
+struct backend_parameter {
+	const char *name, *value;
 };
+
+/* What a backend is given when it is opened; outlives it. */
+struct backend_config {
+	const char *name;			   /* of this place, as placement rules name it */
+	const struct mech *mech;		   /* mech.h, for what a backend computes itself */
+	const char *homedir;			   /* NULL: none */
+	const struct backend_preloaded *preloaded; /* the ids of this place that have their own */
+	size_t n_preloaded;
+	bool any_id;	     /* other ids may live here, too */
+	const char *library; /* pkcs11, plugin: the vendor's shared object */
+	const char *token;   /* pkcs11: URI of the token for other ids; NULL: none */
+	const char
+	    *wrap; /* file: what encrypts keys at rest, "tpm" or "credential"; NULL: nothing */
+	const struct backend_parameter *parameters;
+	size_t n_parameters;
+	struct remote *
+	    remote; /* the worker process that does the work (remote.h); NULL in the worker itself */
+};
+
+/* The own place of an id, or NULL. */
+const char *backend_preloaded_uri(const struct backend_config *config, const char *id);
 
 struct backend {
-	const char *name;
+	const char *name; /* `type` in the configuration */
 
 	enum err_code (*open)(
 	    const struct backend_config *config, void **ret_ctx, struct err *err) MUST_CHECK;
 	void (*close)(void *ctx);
 
-	/* Would this id live here? */
-	bool (*holds)(void *ctx, const char *id);
+	/* The calls below are made with ids that live here: preloaded ones, or any if config->any_id. */
+
 	/* Is there something under this id, usable or not? */
 	enum err_code (*exists)(void *ctx, const char *id, bool *ret, struct err *err) MUST_CHECK;
 	/* Open a key with one reference.  ERR_NOT_FOUND: there is none.  ERR_INTERNAL: it is damaged. */
@@ -74,12 +105,15 @@ struct backend {
 	    void *ctx, const char *id, struct key **ret, struct err *err) MUST_CHECK;
 	void (*key_free)(struct key *key);
 
-	/* Make a key unless there is one.  create_pair: ERR_INVALID: no such algorithm here. */
+	/*
+	 * Make a key unless there is one.  ERR_UNSUPPORTED: nothing of that kind can be made or used here, and nothing was
+	 * left behind; the next algorithm, or the next place, may do.
+	 */
 	enum err_code (*create_key)(
 	    void *ctx, const char *id, unsigned usage, struct err *err) MUST_CHECK;
 	enum err_code (*create_pair)(
 	    void *ctx, const char *id, enum key_algorithm algorithm, struct err *err) MUST_CHECK;
-	/* Store these bytes as the key, in place of what is there. */
+	/* Store these bytes as the key, in place of what is there.  ERR_UNSUPPORTED: as above; what is there stays. */
 	enum err_code (*import_key)(void *ctx, const char *id, unsigned usage,
 	    const struct bytes *value, struct err *err) MUST_CHECK;
 	/* Give a key another id, in place of what is there.  ERR_NOT_FOUND: no such key. */
@@ -105,6 +139,6 @@ struct backend {
 	    struct err *err) MUST_CHECK;
 };
 
-extern const struct backend file_backend;
+extern const struct backend file_backend; /* file.c */
 
 #endif

@@ -7,19 +7,34 @@
 
 #define PKCS11 "pkcs11:"
 
+/* Checked here, so that a typing error ends the start and not the first use; read again by the backend. */
 static enum err_code
-refuse_pkcs11(const char *in, void *ret, struct err *err)
+token_uri(const char *in, void *ret, struct err *err)
 {
-	(void)in, (void)ret;
-	return err_set(err, ERR_INVALID, "PKCS#11 keys come with a later version of keyd");
+	if (strncmp(in, PKCS11, strlen(PKCS11)) != 0)
+		return err_set(err, ERR_INVALID, "expected pkcs11:...");
+	return str_copy(ret, in, err);
 }
 
 static enum err_code
-preloaded_path(const char *in, void *ret, struct err *err)
+preloaded_uri(const char *in, void *ret, struct err *err)
 {
+	AUTO(str_freep) char *path = NULL;
+
 	if (strncmp(in, PKCS11, strlen(PKCS11)) == 0)
-		return refuse_pkcs11(in, ret, err);
-	return uri_file_path(in, ret, err);
+		return token_uri(in, ret, err);
+	if (uri_file_path(in, &path, err))
+		return err->code;
+	return str_copy(ret, in, err);
+}
+
+/* A library is found by its path alone, never by a search that somebody else may steer. */
+static enum err_code
+absolute_path(const char *in, void *ret, struct err *err)
+{
+	if (in[0] != '/')
+		return err_set(err, ERR_INVALID, "expected an absolute path");
+	return str_copy(ret, in, err);
 }
 
 /* A socket, never TCP (decisions.md, [endpoints]); where it is, listen_open finds out. */
@@ -37,15 +52,33 @@ free_string(void *value)
 	str_freep(value);
 }
 
+const char *const keyd_backend_types[] = { "file", "pkcs11", "tpm", "plugin", NULL };
+
 /* clang-format off */
 FIELDS_ARM(places_fields, keyd_config_places,
 	STR  (homedir_path,     "homedir_path",     NONEMPTY),
-	PARSE(pkcs11_lib_path,  "pkcs11_lib_path",  OPTIONAL, refuse_pkcs11, free_string),
-	PARSE(pkcs11_base_slot, "pkcs11_base_slot", OPTIONAL, refuse_pkcs11, free_string));
+	PARSE(pkcs11_lib_path,  "pkcs11_lib_path",  OPTIONAL, absolute_path, free_string),
+	PARSE(pkcs11_base_slot, "pkcs11_base_slot", OPTIONAL, token_uri, free_string));
 
 FIELDS_ARM(preloaded_fields, keyd_config_preloaded,
 	KEY  (id),
-	PARSE(path, NULL, VALUE | REQUIRED, preloaded_path, free_string));
+	PARSE(uri, NULL, VALUE | REQUIRED, preloaded_uri, free_string));
+
+FIELDS_ARM(backend_fields, keyd_config_backend,
+	KEY  (name),
+	ENUM (type,        "type",        REQUIRED, keyd_backend_types),
+	PARSE(library,     "library",     OPTIONAL, absolute_path, free_string),
+	PARSE(token,       "token",       OPTIONAL, token_uri, free_string),
+	STR  (wrap,        "wrap",        OPTIONAL),
+	BOOL (worker,      "worker",      OPTIONAL),
+	BOOL (network,     "network",     OPTIONAL),
+	STRS (paths,       "paths",       OPTIONAL),
+	INT  (deadline_ms, "deadline_ms", OPTIONAL, 100, 300000),
+	TABLE(parameters,  "parameters",  OPTIONAL, fields_pair_fields));
+
+FIELDS_ARM(placement_fields, keyd_config_placement,
+	STRS(keys,    "keys",    REQUIRED),
+	STR (backend, "backend", REQUIRED | NONEMPTY));
 
 FIELDS_ARM(principal_fields, keyd_config_principal,
 	INT (uid,  "uid",  REQUIRED, 0, UINT32_MAX),
@@ -58,6 +91,8 @@ FIELDS(keyd_config,
 	INT   (max_requests, "max_requests",   OPTIONAL, 1, 10000),
 	OBJECT(places,       "aziot_keys",     CLOSED,   places_fields),
 	TABLE (preloaded,    "preloaded_keys", OPTIONAL, preloaded_fields),
+	TABLE (backends,     "backends",       CLOSED,   backend_fields),
+	LIST  (placements,   "placement",      CLOSED,   placement_fields),
 	LIST  (principals,   "principal",      OPTIONAL, principal_fields),
 	OBJECT(endpoints,    "endpoints",      OPTIONAL, endpoints_fields));
 /* clang-format on */

@@ -7,15 +7,44 @@
 
 /* keyd's configuration (contracts/keyd.md 5), as read by its table. */
 
-/* [aziot_keys]: parameters of the place where keys live; an unknown one is an error. */
+/* [aziot_keys]: parameters of the places that upstream knows; an unknown one is an error. */
 struct keyd_config_places {
 	char *homedir_path;
-	char *pkcs11_lib_path, *pkcs11_base_slot; /* refused for now */
+	char *pkcs11_lib_path;	/* makes the place "token" */
+	char *pkcs11_base_slot; /* "pkcs11:..." of the token for ids that are not preloaded */
 };
 
 struct keyd_config_preloaded {
 	char *id;
-	char *path; /* of a "file:///path" URI */
+	char *uri; /* "file:///path" or "pkcs11:..." */
+};
+
+/* [backends.NAME]: a further place, or how the place "file" works. */
+struct keyd_config_backend {
+	char *name;
+	int type;      /* enum keyd_backend_type */
+	char *library; /* pkcs11, plugin: absolute path */
+	char *token;   /* pkcs11: as pkcs11_base_slot */
+	char *wrap;    /* file: "tpm" or "credential" */
+	bool worker;   /* file: in a process of its own, as the others always are */
+	bool network;  /* its worker may open network connections */
+	FIELDS_LIST(char *)
+	paths; /* files and directories that its worker may write, besides what keyd knows that it needs */
+	int64_t deadline_ms;   /* of one call; 0: KEYD_DEADLINE_MS */
+	fields_map parameters; /* plugin: handed to it */
+};
+
+enum keyd_backend_type {
+	KEYD_BACKEND_FILE,
+	KEYD_BACKEND_PKCS11,
+	KEYD_BACKEND_TPM,
+	KEYD_BACKEND_PLUGIN
+};
+
+/* [[placement]]: which place keys of these ids live in; the first that matches counts (stores.h). */
+struct keyd_config_placement {
+	FIELDS_LIST(char *) keys; /* patterns, see data/pattern.h */
+	char *backend;		  /* name of a place: "file", "token", or of [backends] */
 };
 
 struct keyd_config_principal {
@@ -31,13 +60,20 @@ struct keyd_config {
 	int64_t max_requests; /* connections of one uid at a time; 0: absent */
 	struct keyd_config_places places;
 	FIELDS_LIST(struct keyd_config_preloaded) preloaded;
+	FIELDS_LIST(struct keyd_config_backend) backends;
+	FIELDS_LIST(struct keyd_config_placement) placements;
 	FIELDS_LIST(struct keyd_config_principal) principals;
 	struct keyd_config_endpoints endpoints;
 };
 
 FIELDS_DECLARE(keyd_config);
 
-#define KEYD_MAX_REQUESTS 10 /* where the configuration does not say */
+/* Where the configuration does not say. */
+#define KEYD_MAX_REQUESTS 10
+#define KEYD_DEADLINE_MS  10000
+
+/* Names of `type`, by enum keyd_backend_type. */
+extern const char *const keyd_backend_types[];
 
 /* ERR_CONFIG: file, line and key of what is wrong. */
 enum err_code keyd_config_load(

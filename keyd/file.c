@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "crypto/digest.h"
+#include "data/uri.h"
 #include "keyd/backend.h"
 #include "keyd/mech.h"
 #include "keyd/pair.h"
@@ -103,31 +104,14 @@ file_open(const struct backend_config *config, void **ret_ctx, struct err *err)
 
 /* --- where a key lives */
 
-static const char *
-preloaded_path(const struct file_backend *b, const char *id)
-{
-	for (size_t i = 0; i < b->config->n_preloaded; i++)
-		if (strcmp(b->config->preloaded[i].id, id) == 0)
-			return b->config->preloaded[i].path;
-	return NULL;
-}
-
-static bool
-file_holds(void *ctx, const char *id)
-{
-	const struct file_backend *b = ctx;
-
-	return b->keys_dir || preloaded_path(b, id);
-}
-
 static enum err_code
 path_of(const struct file_backend *b, const char *id, char **ret, struct err *err)
 {
-	const char *preloaded = preloaded_path(b, id);
+	const char *preloaded = backend_preloaded_uri(b->config, id);
 	AUTO(str_freep) char *name = NULL;
 
 	if (preloaded)
-		return str_copy(ret, preloaded, err);
+		return uri_file_path(preloaded, ret, err);
 	if (!b->keys_dir)
 		return err_set(err, ERR_NOT_FOUND, "there is no homedir");
 	if (digest_file_name(id, ".key", &name, err))
@@ -401,7 +385,6 @@ const struct backend file_backend = {
 	.name = "file",
 	.open = file_open,
 	.close = file_close,
-	.holds = file_holds,
 	.exists = file_exists,
 	.find = file_find,
 	.key_free = file_key_free,

@@ -13,17 +13,14 @@
 
 #define KEYS_KEPT 256
 
-/* Every backend, in the order in which they are asked. */
-static const struct backend *const backends[] = { &file_backend };
-
 struct keys {
 	struct policy *policy;
-	struct backend_config config;
 	struct mech *mech;
+	struct stores_config places;
+	struct stores *stores;
 	struct handle_secret *secret;
 	struct cache *cache;
 	char *epochs_dir; /* NULL: no homedir */
-	void *backend[ARRAY_LEN(backends)];
 };
 
 /* --- open and close */
@@ -91,16 +88,8 @@ open_in(struct keys *k, const struct keys_config *config, struct err *err)
 	if (mech_new(&k->mech, err) || cache_new(KEYS_KEPT, &k->cache, err) ||
 	    open_secret(k, config->homedir, err))
 		return err->code;
-	k->config = (struct backend_config){
-		.mech = k->mech,
-		.homedir = config->homedir,
-		.preloaded = config->preloaded,
-		.n_preloaded = config->n_preloaded,
-	};
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-		if (backends[i]->open(&k->config, &k->backend[i], err))
-			return err->code;
-	return ERR_OK;
+	k->places = config->stores;
+	return stores_open(&k->places, k->mech, &k->stores, err);
 }
 
 enum err_code
@@ -126,8 +115,7 @@ keys_close(struct keys *k)
 	if (!k)
 		return;
 	cache_free(k->cache);
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-		backends[i]->close(k->backend[i]);
+	stores_close(k->stores);
 	handle_secret_free(k->secret);
 	mech_free(k->mech);
 	str_freep(&k->epochs_dir);
@@ -166,11 +154,13 @@ keys_contract_error(struct err *err)
 	return err->code;
 }
 
+/* May this thread wait for the places of id?  Else say which may. */
 static enum err_code
-may_block(struct err *err)
+may_block(const struct keys *k, const char *id, struct err *err)
 {
 	if (pool_may_block())
 		return ERR_OK;
+	pool_want(stores_pool(k->stores, id));
 	return err_set(err, ERR_WOULD_BLOCK, "a key is to be opened or changed");
 }
 
@@ -184,20 +174,16 @@ epoch_of(const struct keys *k, const char *id, uint64_t *ret, struct err *err)
 	return ERR_OK;
 }
 
-/* The opened key of an id, kept or found: in the first backend that has it.  The caller holds the claim.  ERR_NOT_FOUND. */
+/* The opened key of an id, kept or found: in the first place that has it.  The caller holds the claim.  ERR_NOT_FOUND. */
 static enum err_code
 open_claimed(struct keys *k, const char *id, struct key **ret, struct err *err)
 {
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code = err_set(err, ERR_NOT_FOUND, "there is no key %s", id);
 
 	*ret = cache_get(k->cache, id); /* who held the claim before may have opened it */
 	if (*ret)
 		return ERR_OK;
-	for (size_t i = 0; i < ARRAY_LEN(backends) && code == ERR_NOT_FOUND; i++)
-		if (backends[i]->holds(k->backend[i], id))
-			code = backends[i]->find(k->backend[i], id, &key, err);
-	if (code || epoch_of(k, id, &key->epoch, err))
+	if (stores_find(k->stores, id, &key, err) || epoch_of(k, id, &key->epoch, err))
 		return err->code;
 	cache_put(k->cache, key);
 	*ret = key;
@@ -213,7 +199,7 @@ open_key(struct keys *k, const char *id, struct key **ret, struct err *err)
 	*ret = cache_get(k->cache, id);
 	if (*ret)
 		return ERR_OK;
-	if (may_block(err))
+	if (may_block(k, id, err))
 		return err->code;
 	cache_claim(k->cache, id, &claim);
 	return open_claimed(k, id, ret, err);
@@ -257,7 +243,7 @@ keys_check_handle(struct keys *k, const struct handle *h, struct err *err)
 
 	if (key)
 		epoch = key->epoch;
-	else if (may_block(err) || epoch_of(k, h->id, &epoch, err))
+	else if (may_block(k, h->id, err) || epoch_of(k, h->id, &epoch, err))
 		return err->code;
 	return epoch == h->epoch ? ERR_OK : stale_handle(err);
 }
@@ -300,87 +286,15 @@ struct wanted {
 	const char *preferred; /* KEY_PAIR */
 };
 
-static const char *const algorithm_names[KEY_ALGORITHMS] = {
-	[KEY_EC_P256] = "ec-p256",
-	[KEY_RSA_2048] = "rsa-2048",
-	[KEY_RSA_4096] = "rsa-4096",
-};
-
-struct preference {
-	enum key_algorithm at[KEY_ALGORITHMS];
-	size_t n;
-};
-
-static void
-prefer(struct preference *p, enum key_algorithm algorithm)
-{
-	for (size_t i = 0; i < p->n; i++)
-		if (p->at[i] == algorithm)
-			return;
-	p->at[p->n++] = algorithm;
-}
-
-static void
-prefer_name(struct preference *p, struct text name)
-{
-	if (text_equal(name, "*")) {
-		prefer(p, KEY_EC_P256);
-		prefer(p, KEY_RSA_2048);
-	}
-	for (size_t i = 0; i < KEY_ALGORITHMS; i++)
-		if (text_equal(name, algorithm_names[i]))
-			prefer(p, (enum key_algorithm)i);
-}
-
-/* Contract 4.3: unknown names are skipped. */
-static struct preference
-preference_of(const char *list)
-{
-	struct preference p = { 0 };
-
-	if (!list)
-		list = "*";
-	for (;;) {
-		size_t len = strcspn(list, ":");
-
-		prefer_name(&p, (struct text){ list, len });
-		if (list[len] == '\0')
-			return p;
-		list += len + 1;
-	}
-}
-
-/* Each algorithm in turn until one works, unlike upstream (index-identity.md R11). */
-static enum err_code
-make_pair(const struct backend *backend, void *ctx, const char *id, const char *preferred,
-    struct err *err)
-{
-	const struct preference p = preference_of(preferred);
-	enum err_code code = keys_bad_value(err);
-
-	for (size_t i = 0; i < p.n && (code == ERR_INVALID || code == ERR_CRYPTO); i++)
-		code = backend->create_pair(ctx, id, p.at[i], err);
-	return code;
-}
-
-static enum err_code
-no_way(struct err *err)
-{
-	return err_set(err, ERR_INVALID, "no way to create keys");
-}
-
-/* In the first backend that takes the id.  The caller holds the claim. */
+/* The caller holds the claim. */
 static enum err_code
 make_key(struct keys *k, const char *id, const struct wanted *wanted, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-		if (!backends[i]->holds(k->backend[i], id))
-			continue;
-		if (wanted->kind == KEY_PAIR)
-			return make_pair(backends[i], k->backend[i], id, wanted->preferred, err);
-		return backends[i]->create_key(k->backend[i], id, wanted->usage, err);
-	}
-	return no_way(err);
+	enum err_code code = wanted->kind == KEY_PAIR
+				 ? stores_create_pair(k->stores, id, wanted->preferred, err)
+				 : stores_create_key(k->stores, id, wanted->usage, err);
+
+	return code == ERR_UNSUPPORTED ? keys_bad_value(err) : code;
 }
 
 static enum err_code
@@ -393,7 +307,7 @@ open_or_make(
 	*ret = cache_get(k->cache, id);
 	if (*ret)
 		return ERR_OK;
-	if (may_block(err))
+	if (may_block(k, id, err))
 		return err->code;
 	cache_claim(k->cache, id, &claim);
 	code = open_claimed(k, id, ret, err);
@@ -431,17 +345,6 @@ load(struct keys *k, const struct peer *peer, const char *id, enum key_kind kind
 	return handle_of(k, key, kind, ret_handle, err);
 }
 
-/* As make_key, with bytes that the caller gave. */
-static enum err_code
-store_key(
-    struct keys *k, const char *id, unsigned usage, const struct bytes *value, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-		if (backends[i]->holds(k->backend[i], id))
-			return backends[i]->import_key(k->backend[i], id, usage, value, err);
-	return no_way(err);
-}
-
 static enum err_code
 import(struct keys *k, const struct peer *peer, const char *id, unsigned usage,
     const struct bytes *value, char **ret_handle, struct err *err)
@@ -449,7 +352,7 @@ import(struct keys *k, const struct peer *peer, const char *id, unsigned usage,
 	AUTO(cache_release) struct cache_claim claim = { 0 };
 	AUTO(key_putp) struct key *key = NULL;
 
-	if (policy_allow(k->policy, peer, id, err) || may_block(err))
+	if (policy_allow(k->policy, peer, id, err) || may_block(k, id, err))
 		return err->code;
 	if (strlen(id) > KEYD_ID_MAX || value->len > BACKEND_KEY_MAX)
 		return keys_bad_value(err);
@@ -458,7 +361,9 @@ import(struct keys *k, const struct peer *peer, const char *id, unsigned usage,
 		return err_set(err, ERR_INTERNAL, "an empty key was to be imported");
 	cache_claim(k->cache, id, &claim);
 	cache_drop(k->cache, id);
-	if (store_key(k, id, usage, value, err) || open_claimed(k, id, &key, err))
+	if (stores_import(k->stores, id, usage, value, err))
+		return err->code == ERR_UNSUPPORTED ? keys_bad_value(err) : err->code;
+	if (open_claimed(k, id, &key, err))
 		return err->code;
 	return handle_of(k, key, KEY_SYMMETRIC, ret_handle, err);
 }
@@ -499,21 +404,6 @@ keys_load_pair(
 
 /* --- move and delete */
 
-/* Between ids of one backend only; the first that takes the id has it.  The caller holds both claims. */
-static enum err_code
-move_key(struct keys *k, const char *from, const char *to, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
-		bool source = backends[i]->holds(k->backend[i], from);
-
-		if (source != backends[i]->holds(k->backend[i], to))
-			return keys_bad_value(err);
-		if (source)
-			return backends[i]->move(k->backend[i], from, to, err);
-	}
-	return keys_bad_value(err);
-}
-
 enum err_code
 keys_move_pair(
     struct keys *k, const struct peer *peer, const char *from, const char *to, struct err *err)
@@ -529,38 +419,16 @@ keys_move_pair(
 		return err_set(err, ERR_INVALID, "source and destination for move are identical");
 	if (strlen(to) > KEYD_ID_MAX)
 		return keys_bad_value(err);
-	if (may_block(err))
+	if (may_block(k, from, err))
 		return err->code;
 	cache_claim(k->cache, in_order ? from : to, &first);
 	cache_claim(k->cache, in_order ? to : from, &second);
-	code = move_key(k, from, to, err);
+	code = stores_move(k->stores, from, to, err);
 	cache_drop(k->cache, from);
 	cache_drop(k->cache, to);
 	if (code == ERR_NOT_FOUND)
 		return err_wrap_code(err, ERR_INTERNAL, "there is no key to move");
-	return code;
-}
-
-static enum err_code
-key_exists(struct keys *k, const char *id, bool *ret, struct err *err)
-{
-	*ret = false;
-	for (size_t i = 0; i < ARRAY_LEN(backends) && !*ret; i++)
-		if (backends[i]->holds(k->backend[i], id) &&
-		    backends[i]->exists(k->backend[i], id, ret, err))
-			return err->code;
-	return ERR_OK;
-}
-
-/* From every backend, also where an older key of the id was hidden by a newer one. */
-static enum err_code
-remove_key(struct keys *k, const char *id, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-		if (backends[i]->holds(k->backend[i], id) &&
-		    backends[i]->remove(k->backend[i], id, err))
-			return err->code;
-	return ERR_OK;
+	return code == ERR_INVALID || code == ERR_UNSUPPORTED ? keys_bad_value(err) : code;
 }
 
 /*
@@ -574,7 +442,7 @@ delete_claimed(struct keys *k, const struct handle *h, struct err *err)
 	bool exists;
 	enum err_code code;
 
-	if (epoch_of(k, h->id, &epoch, err) || key_exists(k, h->id, &exists, err))
+	if (epoch_of(k, h->id, &epoch, err) || stores_exists(k->stores, h->id, &exists, err))
 		return err->code;
 	if (epoch != h->epoch || !exists)
 		return ERR_OK;
@@ -582,7 +450,7 @@ delete_claimed(struct keys *k, const struct handle *h, struct err *err)
 		return keys_bad_value(err);
 	code = epoch_raise(k->epochs_dir, h->id, err);
 	if (code == ERR_OK)
-		code = remove_key(k, h->id, err);
+		code = stores_remove(k->stores, h->id, err);
 	cache_drop(k->cache, h->id);
 	return code;
 }
@@ -600,7 +468,7 @@ delete_by_handle(struct keys *k, const struct peer *peer, const char *text, enum
 		err_set(err, ERR_INVALID, "%s", misfit);
 		return err_param(err, "handle");
 	}
-	if (policy_allow(k->policy, peer, h.id, err) || may_block(err))
+	if (policy_allow(k->policy, peer, h.id, err) || may_block(k, h.id, err))
 		return err->code;
 	cache_claim(k->cache, h.id, &claim);
 	return delete_claimed(k, &h, err);

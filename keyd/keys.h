@@ -1,8 +1,8 @@
 #ifndef KEYD_KEYS_H
 #define KEYD_KEYS_H
 
-#include "keyd/backend.h"
 #include "keyd/policy.h"
+#include "keyd/stores.h"
 
 /*
  * The keys of this device, over all backends; what keyd does, without HTTP and JSON.
@@ -22,14 +22,12 @@
 struct keys;
 
 struct keys_config {
-	const char *
-	    homedir; /* made when absent; NULL: only preloaded keys, and handles end with the process */
-	const struct backend_preloaded *preloaded;
-	size_t n_preloaded;
+	const char *homedir; /* made when absent; NULL: handles end with the process */
+	struct stores_config stores;
 };
 
 /*
- * Open all backends and the handle secret `<homedir>/handles.key`, made on first use and never replaced.
+ * Open all places and the handle secret `<homedir>/handles.key`, made on first use and never replaced.
  * ERR_INTERNAL: it is lost or damaged; the text says what to do.  config and policy must outlive the result.
  */
 enum err_code keys_open(const struct keys_config *config, struct policy *policy, struct keys **ret,
@@ -70,23 +68,25 @@ enum err_code keys_delete_pair(
 enum err_code keys_parameter(struct keys *k, const char *handle, const char *name, char **ret_value,
     struct err *err) MUST_CHECK;
 /* A handle of the key that data derives; the base key need not exist.  data: at most HANDLE_DATA_MAX bytes. */
-enum err_code keys_derive(struct keys *k, const char *base_handle, const struct bytes *data,
-    char **ret_handle, struct err *err) MUST_CHECK;
+enum err_code keys_derive(struct keys *k, const struct peer *peer, const char *base_handle,
+    const struct bytes *data, char **ret_handle, struct err *err) MUST_CHECK;
 /* The 32 bytes of a derived key. */
-enum err_code keys_export_derived(
-    struct keys *k, const char *handle, struct bytes *ret_key, struct err *err) MUST_CHECK;
+enum err_code keys_export_derived(struct keys *k, const struct peer *peer, const char *handle,
+    struct bytes *ret_key, struct err *err) MUST_CHECK;
 /*
  * Sign data.
  *   data      ECDSA: a digest of 20..64 bytes, cut to the size of the order; HMAC-SHA256: a message of any length
  *   ret       ECDSA: DER ECDSA-Sig-Value; HMAC-SHA256: 32 bytes
  */
-enum err_code keys_sign(struct keys *k, const char *handle, enum keyd_mech mech,
-    const struct bytes *data, struct bytes *ret, struct err *err) MUST_CHECK;
+enum err_code keys_sign(struct keys *k, const struct peer *peer, const char *handle,
+    enum keyd_mech mech, const struct bytes *data, struct bytes *ret, struct err *err) MUST_CHECK;
 /* AEAD, or the private RSA operation over plaintext (contract 4.9). */
-enum err_code keys_encrypt(struct keys *k, const char *handle, const struct key_cipher *how,
-    const struct bytes *plaintext, struct bytes *ret, struct err *err) MUST_CHECK;
+enum err_code keys_encrypt(struct keys *k, const struct peer *peer, const char *handle,
+    const struct key_cipher *how, const struct bytes *plaintext, struct bytes *ret,
+    struct err *err) MUST_CHECK;
 /* AEAD only. */
-enum err_code keys_decrypt(struct keys *k, const char *handle, const struct key_cipher *how,
-    const struct bytes *ciphertext, struct bytes *ret, struct err *err) MUST_CHECK;
+enum err_code keys_decrypt(struct keys *k, const struct peer *peer, const char *handle,
+    const struct key_cipher *how, const struct bytes *ciphertext, struct bytes *ret,
+    struct err *err) MUST_CHECK;
 
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "data/uri.h"
 #include "keyd/api.h"
 #include "keyd/pair.h"
 #include "platform/listen.h"
@@ -21,7 +22,7 @@ keyd_free(struct keyd *keyd)
 	keys_close(keyd->keys);
 	policy_free(keyd->policy);
 	fd_closep(&keyd->socket);
-	free(keyd->preloaded);
+	layout_done(&keyd->layout);
 	keyd_config_done(&keyd->config);
 	free(keyd);
 }
@@ -33,14 +34,8 @@ load_in(struct keyd *keyd, struct daemon *d, struct err *err)
 
 	if (keyd_config_load(&from, &keyd->config, err))
 		return err->code;
-	keyd->preloaded = calloc(keyd->config.preloaded.n + 1, sizeof(*keyd->preloaded));
-	if (!keyd->preloaded)
-		return err_nomem(err);
-	for (size_t i = 0; i < keyd->config.preloaded.n; i++)
-		keyd->preloaded[i] = (struct backend_preloaded){
-			keyd->config.preloaded.at[i].id,
-			keyd->config.preloaded.at[i].path,
-		};
+	if (layout_make(&keyd->config, &keyd->layout, err))
+		return err->code;
 	if (policy_new(&keyd->policy, err))
 		return err->code;
 	return keyd_config_apply_policy(&keyd->config, keyd->policy, err);
@@ -97,8 +92,7 @@ keyd_prepare(struct daemon *d, struct err *err)
 	struct keyd *keyd = d->service;
 	const struct keys_config config = {
 		.homedir = keyd->config.places.homedir_path,
-		.preloaded = keyd->preloaded,
-		.n_preloaded = keyd->config.preloaded.n,
+		.stores = keyd->layout.stores,
 	};
 	const struct http_server_config http = { .table = &keyd_routes, .service = keyd };
 
@@ -112,16 +106,33 @@ keyd_prepare(struct daemon *d, struct err *err)
 
 /* Preloaded keys are read, and written only where their directory is keyd's own. */
 static enum err_code
-add_preloaded(const char *path, struct sandbox_paths *paths, struct err *err)
+add_preloaded(const char *uri, struct sandbox_paths *paths, struct err *err)
 {
+	AUTO(str_freep) char *path = NULL;
 	AUTO(str_freep) char *dir = NULL;
 	struct stat st;
 
-	if (str_format(&dir, err, "%.*s/", (int)(strrchr(path, '/') - path), path))
+	if (uri_file_path(uri, &path, err) ||
+	    str_format(&dir, err, "%.*s/", (int)(strrchr(path, '/') - path), path))
 		return err->code;
 	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && st.st_uid != 0)
 		return sandbox_paths_add_dir_of(paths, path, SANDBOX_READ | SANDBOX_WRITE, err);
 	return sandbox_paths_add(paths, path, SANDBOX_READ, err);
+}
+
+static enum err_code
+add_all_preloaded(const struct layout *layout, struct sandbox_paths *paths, struct err *err)
+{
+	for (size_t i = 0; i < layout->stores.n_stores; i++) {
+		const struct store_config *store = &layout->store[i];
+
+		if (store->backend != &file_backend)
+			continue;
+		for (size_t j = 0; j < store->config.n_preloaded; j++)
+			if (add_preloaded(store->config.preloaded[j].uri, paths, err))
+				return err->code;
+	}
+	return ERR_OK;
 }
 
 enum err_code
@@ -132,9 +143,8 @@ keyd_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 
 	if (homedir && sandbox_paths_add(paths, homedir, SANDBOX_READ | SANDBOX_WRITE, err))
 		return err->code;
-	for (size_t i = 0; i < keyd->config.preloaded.n; i++)
-		if (add_preloaded(keyd->preloaded[i].path, paths, err))
-			return err->code;
+	if (add_all_preloaded(&keyd->layout, paths, err))
+		return err->code;
 	/* principals are read again on SIGHUP */
 	if (sandbox_paths_add_dir_of(paths, d->config_file, SANDBOX_READ, err))
 		return err->code;

@@ -4,13 +4,14 @@
 #include "http/server.h"
 #include "keyd/config.h"
 #include "keyd/keys.h"
+#include "keyd/layout.h"
 #include "platform/daemon.h"
 
 /* The state of the daemon, which its routes are given. */
 struct keyd {
 	const struct daemon *daemon;
 	struct keyd_config config;
-	struct backend_preloaded *preloaded; /* as many as in config, whose strings it borrows */
+	struct layout layout; /* borrows from config */
 	struct policy *policy;
 	struct keys *keys;
 	struct http_server *http;

@@ -53,11 +53,12 @@ is_derived(const struct handle *h)
 }
 
 enum err_code
-keys_derive(struct keys *k, const char *base_handle, const struct bytes *data, char **ret_handle,
-    struct err *err)
+keys_derive(struct keys *k, const struct peer *peer, const char *base_handle,
+    const struct bytes *data, char **ret_handle, struct err *err)
 {
 	AUTO(handle_done) struct handle h = { 0 };
 
+	(void)peer;
 	if (keys_read_handle(k, base_handle, &h, err))
 		return err->code;
 	if (is_derived(&h)) {
@@ -75,11 +76,13 @@ keys_derive(struct keys *k, const char *base_handle, const struct bytes *data, c
 }
 
 enum err_code
-keys_export_derived(struct keys *k, const char *handle, struct bytes *ret_key, struct err *err)
+keys_export_derived(struct keys *k, const struct peer *peer, const char *handle,
+    struct bytes *ret_key, struct err *err)
 {
 	AUTO(handle_done) struct handle h = { 0 };
 	AUTO(key_putp) struct key *key = NULL;
 
+	(void)peer;
 	if (keys_read_handle(k, handle, &h, err))
 		return err->code;
 	if (!is_derived(&h)) {
@@ -140,11 +143,12 @@ derived_sign(struct keys *k, const struct bytes *key, const struct bytes *data, 
 }
 
 enum err_code
-keys_sign(struct keys *k, const char *handle, enum keyd_mech mech, const struct bytes *data,
-    struct bytes *ret, struct err *err)
+keys_sign(struct keys *k, const struct peer *peer, const char *handle, enum keyd_mech mech,
+    const struct bytes *data, struct bytes *ret, struct err *err)
 {
 	AUTO(opened_done) struct opened o = { 0 };
 
+	(void)peer;
 	if (open_for(k, handle, mech == KEYD_ECDSA ? KEY_PAIR : KEY_SYMMETRIC, &o, err))
 		return err->code;
 	if (o.derived.len)
@@ -155,12 +159,13 @@ keys_sign(struct keys *k, const char *handle, enum keyd_mech mech, const struct 
 }
 
 enum err_code
-keys_encrypt(struct keys *k, const char *handle, const struct key_cipher *how,
-    const struct bytes *plaintext, struct bytes *ret, struct err *err)
+keys_encrypt(struct keys *k, const struct peer *peer, const char *handle,
+    const struct key_cipher *how, const struct bytes *plaintext, struct bytes *ret, struct err *err)
 {
 	AUTO(opened_done) struct opened o = { 0 };
 	enum key_kind kind = how->cipher == KEYD_AEAD ? KEY_SYMMETRIC : KEY_PAIR;
 
+	(void)peer;
 	if (open_for(k, handle, kind, &o, err))
 		return err->code;
 	if (o.derived.len
@@ -171,11 +176,13 @@ keys_encrypt(struct keys *k, const char *handle, const struct key_cipher *how,
 }
 
 enum err_code
-keys_decrypt(struct keys *k, const char *handle, const struct key_cipher *how,
-    const struct bytes *ciphertext, struct bytes *ret, struct err *err)
+keys_decrypt(struct keys *k, const struct peer *peer, const char *handle,
+    const struct key_cipher *how, const struct bytes *ciphertext, struct bytes *ret,
+    struct err *err)
 {
 	AUTO(opened_done) struct opened o = { 0 };
 
+	(void)peer;
 	/* there is no decryption with a key pair, so none of its mechanisms fits any handle */
 	if (open_for(k, handle, KEY_SYMMETRIC, &o, err))
 		return err->code;

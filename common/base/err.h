@@ -23,7 +23,8 @@ enum err_code {
 	ERR_NO_BODY,   /* the request needs a body and has none */
 	ERR_DENIED,    /* the caller may not do this */
 	ERR_NOT_FOUND, /* there is no such thing */
-	ERR_CONFLICT,  /* exists already, or is in a state that forbids it */
+	ERR_UNSUPPORTED, /* cannot be done here; elsewhere it may be */
+	ERR_CONFLICT,	 /* exists already, or is in a state that forbids it */
 	ERR_WOULD_BLOCK, /* cannot be answered without waiting; no side effect so far (architecture.md 3) */
 	ERR_BUSY,	 /* a bounded queue is full; try again */
 	ERR_UNREACHABLE, /* no connection to a peer: refused, reset, no such name, no such socket */

@@ -254,6 +254,7 @@ check_closed(struct reader *r, const struct fields *table, const json_t *in)
 	return ERR_OK;
 }
 
+/* One object of a row with a table. */
 static enum err_code
 read_object(struct reader *r, const struct field *row, void *at, const json_t *in)
 {
@@ -301,7 +302,7 @@ read_list(struct reader *r, const struct field *row, void *at, const json_t *in)
 	if (list_alloc(r, at, json_array_size(in), table->size, &list))
 		return r->err->code;
 	for (size_t i = 0; i < list.n; i++)
-		if (read_value(r, table, element(&list, table->size, i), json_array_get(in, i))) {
+		if (read_object(r, row, element(&list, table->size, i), json_array_get(in, i))) {
 			under_index(r, i);
 			return r->err->code;
 		}
@@ -327,13 +328,13 @@ read_strs(struct reader *r, const struct field *row, void *at, const json_t *in)
 
 static enum err_code
 read_pair(
-    struct reader *r, const struct fields *table, void *base, const char *key, const json_t *value)
+    struct reader *r, const struct field *row, void *base, const char *key, const json_t *value)
 {
-	const struct field *row = key_row(table);
+	const struct field *name = key_row(row->sub());
 
-	if (row && str_copy((char **)((char *)base + row->offset), key, r->err))
+	if (name && str_copy((char **)((char *)base + name->offset), key, r->err))
 		return r->err->code;
-	return read_value(r, table, base, value);
+	return read_object(r, row, base, value);
 }
 
 static enum err_code
@@ -351,7 +352,7 @@ read_table(struct reader *r, const struct field *row, void *at, const json_t *in
 		return r->err->code;
 	json_object_foreach((json_t *)in, key, value)
 	{
-		if (read_pair(r, table, element(&list, table->size, i++), key, value)) {
+		if (read_pair(r, row, element(&list, table->size, i++), key, value)) {
 			under_name(r, key);
 			return r->err->code;
 		}
@@ -377,7 +378,7 @@ read_rest(struct reader *r, const struct fields *table, const struct field *row,
 	{
 		if (is_named(table, key))
 			continue;
-		if (read_pair(r, sub, element(&list, sub->size, n++), key, value)) {
+		if (read_pair(r, row, element(&list, sub->size, n++), key, value)) {
 			under_name(r, key);
 			return r->err->code;
 		}

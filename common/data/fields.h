@@ -63,7 +63,7 @@ enum {
 	PRESENT =
 	    16, /* any but SELECT: a bool at offset2 says whether it was there; written only if set */
 	CLOSED =
-	    32, /* OBJECT: a member that no row names is an error, for parameters that configuration must not misspell */
+	    32, /* OBJECT, LIST, TABLE: a member that no row names is an error, for what configuration must not misspell */
 };
 
 struct fields;

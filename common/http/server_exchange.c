@@ -210,6 +210,7 @@ to_pool(struct MHD_Connection *mhd, struct exchange *x)
 {
 	struct conn *c = x->conn;
 	struct http_server *s = c->server;
+	struct pool *pool = pool_wanted();
 	unsigned limit_ms = route_of(x->match)->deadline_ms;
 	uint64_t deadline = clock_mono_ms() + (limit_ms ? limit_ms : SERVER_JOB_MS);
 	struct response resp = { 0 };
@@ -222,7 +223,7 @@ to_pool(struct MHD_Connection *mhd, struct exchange *x)
 		return MHD_YES;
 	}
 	atomic_fetch_add(&x->refs, 1);
-	if (pool_submit(s->pool, c->peer.uid, run_job, x, &err)) {
+	if (pool_submit(pool ? pool : s->pool, c->peer.uid, run_job, x, &err)) {
 		route_error(s->config.table, &err, &resp);
 		publish(x, &resp);
 		exchange_put(x);

@@ -35,6 +35,7 @@ struct pool {
 };
 
 static _Thread_local bool may_block;
+static _Thread_local struct pool *wanted;
 
 bool
 pool_may_block(void)
@@ -46,6 +47,21 @@ void
 pool_set_may_block(bool yes)
 {
 	may_block = yes;
+}
+
+void
+pool_want(struct pool *pool)
+{
+	wanted = pool;
+}
+
+struct pool *
+pool_wanted(void)
+{
+	struct pool *pool = wanted;
+
+	wanted = NULL;
+	return pool;
 }
 
 /* Half, but never nothing. */

@@ -29,4 +29,11 @@ void pool_free(struct pool *pool);
 bool pool_may_block(void);
 void pool_set_may_block(bool yes);
 
+/*
+ * Which pool shall run the job that had to wait here: whoever answers ERR_WOULD_BLOCK may say so for its thread, and whoever
+ * hands the job over asks once.  NULL: no wish.  So work for one peer that hangs fills that peer's threads and no others.
+ */
+void pool_want(struct pool *pool);
+struct pool *pool_wanted(void);
+
 #endif

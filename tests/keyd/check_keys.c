@@ -48,7 +48,7 @@ mac_of(const char *handle)
 	struct bytes none = { 0 }, out = { 0 };
 	struct err err = { 0 };
 
-	ck_ok(keys_sign(keyd.keys, handle, KEYD_HMAC_SHA256, &none, &out, &err));
+	ck_ok(keys_sign(keyd.keys, &root, handle, KEYD_HMAC_SHA256, &none, &out, &err));
 	return out;
 }
 
@@ -58,7 +58,8 @@ is_dead(const char *handle)
 	struct bytes none = { 0 }, out = { 0 };
 	struct err err = { 0 };
 
-	ck_err(keys_sign(keyd.keys, handle, KEYD_HMAC_SHA256, &none, &out, &err), ERR_INVALID);
+	ck_err(
+	    keys_sign(keyd.keys, &root, handle, KEYD_HMAC_SHA256, &none, &out, &err), ERR_INVALID);
 }
 
 static char *
@@ -145,7 +146,7 @@ START_TEST(test_epochs)
 		AUTO(bytes_done) struct bytes before = mac_of(first);
 		AUTO(bytes_done) struct bytes after = { 0 };
 
-		ck_ok(keys_derive(keyd.keys, first, &value, &derived, &err));
+		ck_ok(keys_derive(keyd.keys, &root, first, &value, &derived, &err));
 		ck_ok(keys_create(keyd.keys, &root, "k", KEYD_USE_SIGN, &value, &imported, &err));
 		ck_assert_str_eq(first, imported);
 		after = mac_of(first);
@@ -164,7 +165,7 @@ START_TEST(test_epochs)
 		ck_assert_str_ne(first, second);
 		is_dead(first);
 		is_dead(derived);
-		ck_err(keys_derive(keyd.keys, first, &value, &none, &err), ERR_INVALID);
+		ck_err(keys_derive(keyd.keys, &root, first, &value, &none, &err), ERR_INVALID);
 		/* nor does the dead handle delete the new key */
 		ck_ok(keys_delete(keyd.keys, &root, first, &err));
 		bytes_done(&before);
@@ -222,8 +223,8 @@ START_TEST(test_derive)
 		AUTO(bytes_done) struct bytes key = { 0 };
 		AUTO(bytes_done) struct bytes want = { 0 };
 
-		ck_ok(keys_derive(keyd.keys, pair, &data, &of_pair, &err));
-		ck_ok(keys_export_derived(keyd.keys, of_pair, &key, &err));
+		ck_ok(keys_derive(keyd.keys, &root, pair, &data, &of_pair, &err));
+		ck_ok(keys_export_derived(keyd.keys, &root, of_pair, &key, &err));
 		judge = support_sh("cd %s/home/keys && printf data | openssl mac -digest SHA256 "
 				   "-macopt hexkey:$(xxd -p -c 9999 pair-*) HMAC",
 		    support_tmpdir());
@@ -232,9 +233,9 @@ START_TEST(test_derive)
 
 		free(support_sh("rm %s/home/keys/base-*", support_tmpdir()));
 		keys_forget(keyd.keys);
-		ck_ok(keys_derive(keyd.keys, base, &data, &orphan, &err));
+		ck_ok(keys_derive(keyd.keys, &root, base, &data, &orphan, &err));
 		bytes_done(&key);
-		ck_err(keys_export_derived(keyd.keys, orphan, &key, &err), ERR_INVALID);
+		ck_err(keys_export_derived(keyd.keys, &root, orphan, &key, &err), ERR_INVALID);
 	}
 	fixture_end();
 }
@@ -313,8 +314,11 @@ END_TEST
 static enum err_code
 reopen(struct err *err)
 {
-	const struct keys_config config = { .homedir = support_path("home") };
+	static struct store_config file;
+	struct keys_config config;
 
+	file = fixture_store();
+	config = fixture_config(&file);
 	return keys_open(&config, keyd.policy, &keyd.keys, err);
 }
 
@@ -355,20 +359,25 @@ END_TEST
 /* keyd.md 5: without homedir only preloaded keys work */
 START_TEST(test_no_homedir)
 {
-	struct backend_preloaded preloaded = { "pre", support_path("pre.key") };
-	const struct keys_config config = { .preloaded = &preloaded, .n_preloaded = 1 };
+	struct backend_preloaded preloaded = { "pre", NULL };
+	const struct store_config file = { .backend = &file_backend,
+		.config = { .name = "file", .preloaded = &preloaded, .n_preloaded = 1 } };
+	const struct keys_config config = { .stores = { .stores = &file, .n_stores = 1 } };
+	AUTO(str_freep) char *uri = NULL;
 	AUTO(str_freep) char *handle = NULL;
 	AUTO(bytes_done) struct bytes mac = { 0 };
 	struct err err = { 0 };
 
 	begin();
+	ck_ok(str_format(&uri, &err, "file://%s", support_path("pre.key")));
+	preloaded.uri = uri;
 	keys_close(keyd.keys);
 	ck_ok(keys_open(&config, keyd.policy, &keyd.keys, &err));
 	ck_err(keys_create(keyd.keys, &root, "k", KEYD_USE_SIGN, NULL, &handle, &err), ERR_INVALID);
 	ck_assert_str_eq(err.text, "no way to create keys");
 	ck_err(keys_create_pair(keyd.keys, &root, "k", NULL, &handle, &err), ERR_INVALID);
 	ck_assert_str_eq(err.text, "no way to create keys");
-	support_write(preloaded.path, "secret");
+	support_write(support_path("pre.key"), "secret");
 	ck_ok(keys_load(keyd.keys, &root, "pre", &handle, &err));
 	mac = mac_of(handle);
 	ck_err(keys_delete(keyd.keys, &root, handle, &err), ERR_INVALID);
@@ -394,9 +403,9 @@ START_TEST(test_would_block)
 	str_freep(&no);
 	ck_ok(keys_load(keyd.keys, &root, "k", &no, &err));
 	str_freep(&no);
-	ck_ok(keys_derive(keyd.keys, handle, &value, &no, &err));
+	ck_ok(keys_derive(keyd.keys, &root, handle, &value, &no, &err));
 	str_freep(&no);
-	ck_ok(keys_sign(keyd.keys, handle, KEYD_HMAC_SHA256, &none, &out, &err));
+	ck_ok(keys_sign(keyd.keys, &root, handle, KEYD_HMAC_SHA256, &none, &out, &err));
 	bytes_done(&out);
 
 	ck_err(
@@ -408,8 +417,9 @@ START_TEST(test_would_block)
 	ck_err(keys_move_pair(keyd.keys, &root, "k", "l", &err), ERR_WOULD_BLOCK);
 	ck_err(keys_delete(keyd.keys, &root, handle, &err), ERR_WOULD_BLOCK);
 	keys_forget(keyd.keys);
-	ck_err(keys_sign(keyd.keys, handle, KEYD_HMAC_SHA256, &none, &out, &err), ERR_WOULD_BLOCK);
-	ck_err(keys_derive(keyd.keys, handle, &value, &no, &err), ERR_WOULD_BLOCK);
+	ck_err(keys_sign(keyd.keys, &root, handle, KEYD_HMAC_SHA256, &none, &out, &err),
+	    ERR_WOULD_BLOCK);
+	ck_err(keys_derive(keyd.keys, &root, handle, &value, &no, &err), ERR_WOULD_BLOCK);
 	after = listing();
 	ck_assert_str_eq(before, after);
 	str_freep(&handle);
@@ -431,7 +441,7 @@ START_TEST(test_no_file)
 		AUTO(bytes_done) struct bytes sig = { 0 };
 
 		free(support_sh("rm -r %s/home", support_tmpdir()));
-		ck_ok(keys_sign(keyd.keys, pair, KEYD_ECDSA, &digest, &sig, &err));
+		ck_ok(keys_sign(keyd.keys, &root, pair, KEYD_ECDSA, &digest, &sig, &err));
 		mac = mac_of(key);
 	}
 	fixture_end();

@@ -21,18 +21,36 @@ static struct daemon_spec fixture_spec = { .name = "keyd" };
 static struct daemon fixture_daemon = { .spec = &fixture_spec };
 static struct keyd keyd = { .daemon = &fixture_daemon, .socket = -1 };
 
+/* One place: files under "home". */
+static inline struct store_config
+fixture_store(void)
+{
+	return (struct store_config){ .backend = &file_backend,
+		.config = { .name = "file", .homedir = support_path("home"), .any_id = true } };
+}
+
+static inline struct keys_config
+fixture_config(const struct store_config *store)
+{
+	return (struct keys_config){ .homedir = support_path("home"),
+		.stores = { .stores = store, .n_stores = 1 } };
+}
+
 static inline void
 fixture_begin(void)
 {
 	static const char *const patterns[] = { "dev-*" };
 	static const struct policy_rule rules[] = { { 1000, patterns, 1 } };
-	const struct keys_config config = { .homedir = support_path("home") };
+	static struct store_config file;
+	struct keys_config config;
 	struct err err = { 0 };
 
 	log_init("off", "keyd");
 	pool_set_may_block(false);
 	ck_ok(policy_new(&keyd.policy, &err));
 	ck_ok(policy_set(keyd.policy, rules, ARRAY_LEN(rules), &err));
+	file = fixture_store();
+	config = fixture_config(&file);
 	ck_ok(keys_open(&config, keyd.policy, &keyd.keys, &err));
 }
 

@@ -1,0 +1,85 @@
+#include "tests/support/support.h"
+
+#include <string.h>
+
+#include "keyd/layout.h"
+
+static struct keyd_config config;
+static struct layout layout;
+
+static enum err_code
+make(const char *text, struct err *err)
+{
+	const struct config_source from = { support_path("config.toml"), support_path("config.d") };
+
+	support_write(from.file, text);
+	if (keyd_config_load(&from, &config, err))
+		return err->code;
+	return layout_make(&config, &layout, err);
+}
+
+static void
+done(void)
+{
+	layout_done(&layout);
+	keyd_config_done(&config);
+}
+
+/* keyd.md 5: nothing is needed; only preloaded keys work then */
+START_TEST(test_file)
+{
+	struct err err = { 0 };
+
+	ck_ok(make("[preloaded_keys]\na = \"file:///a\"\nb = \"pkcs11:object=b\"\n", &err));
+	ck_assert_uint_eq(layout.stores.n_stores, 1);
+	ck_assert_str_eq(layout.store[0].config.name, "file");
+	ck_assert(!layout.store[0].config.any_id);
+	ck_assert_str_eq(backend_preloaded_uri(&layout.store[0].config, "a"), "file:///a");
+	/* keyd.md 6: a URI of a token needs pkcs11_lib_path */
+	ck_assert_ptr_null(backend_preloaded_uri(&layout.store[0].config, "b"));
+	ck_assert_uint_eq(layout.stores.n_nowhere, 1);
+	ck_assert_str_eq(layout.stores.nowhere[0], "b");
+	ck_assert(!layout_in_worker(&layout, 0));
+	done();
+}
+END_TEST
+
+START_TEST(test_file_settings)
+{
+	struct err err = { 0 };
+
+	ck_ok(make("[aziot_keys]\nhomedir_path = \"/x\"\n[backends.file]\ntype = \"file\"\nwrap = "
+		   "\"credential\"\nworker = true\n",
+	    &err));
+	ck_assert_uint_eq(layout.stores.n_stores, 1);
+	ck_assert(layout.store[0].config.any_id);
+	ck_assert_str_eq(layout.store[0].config.wrap, "credential");
+	ck_assert(layout_in_worker(&layout, 0));
+	done();
+}
+END_TEST
+
+/* Each names what is wrong. */
+static const struct {
+	const char *text, *says;
+} wrong[] = {
+	{ "[[placement]]\nkeys = [\"*\"]\nbackend = \"hsm\"\n", "no backend hsm" },
+	{ "[[placement]]\nkeys = [\"*\"]\nbackend = \"file\"\n", "set homedir_path" },
+	{ "[backends.disk]\ntype = \"file\"\n", "one place only" },
+	{ "[backends.file]\ntype = \"file\"\nwrap = \"paper\"\n", "wrap is" },
+	{ "[backends.file]\ntype = \"file\"\nlibrary = \"/x.so\"\n", "library is for" },
+};
+
+START_TEST(test_wrong)
+{
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct err err = { 0 };
+
+		ck_err(make(wrong[i].text, &err), ERR_CONFIG);
+		ck_assert_msg(strstr(err.text, wrong[i].says), "%s", err.text);
+		done();
+	}
+}
+END_TEST
+
+TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong)
