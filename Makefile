@@ -14,7 +14,7 @@ certd_CALLS	:= keyd
 identityd_CALLS	:= keyd certd tpmd
 tpmd_CALLS	:=
 edged_CALLS	:= keyd certd identityd
-ctl_CALLS	:= status
+ctl_CALLS	:= status keyd
 
 certd_USES	:= provider/provider.o
 identityd_USES	:= http/https_client.o

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "client/keyd.h"
+#include "ctl/keys_pem.h"
 #include "ctl/status.h"
 
 struct options {
@@ -21,11 +23,12 @@ fail(const struct err *err)
 }
 
 static int
-status(const struct options *o)
+status(const struct options *o, char **args)
 {
 	AUTO(status_report_done) struct status_report report = { 0 };
 	struct err err = { 0 };
 
+	(void)args;
 	if (status_collect(o->run_dir, o->edged, &report, &err))
 		return fail(&err);
 	if (!o->json)
@@ -35,28 +38,81 @@ status(const struct options *o)
 	return status_all_well(&report) ? 0 : 1;
 }
 
-static int
-version(const struct options *o)
+static enum err_code
+connect_keyd(const struct options *o, struct keyd_client **ret, struct err *err)
 {
+	AUTO(str_freep) char *path = NULL;
+	struct unix_client_config config = { 0 };
+
+	if (str_format(&path, err, "%s/keyd.sock", o->run_dir))
+		return err->code;
+	config.path = path;
+	return keyd_client_new(&config, ret, err);
+}
+
+static int
+pem(const struct options *o, char **args)
+{
+	AUTO(str_freep) char *text = NULL;
+	struct keyd_client *keyd = NULL;
+	struct err err = { 0 };
+	bool failed;
+
+	failed = connect_keyd(o, &keyd, &err) || keys_pem(keyd, args[0], &text, &err);
+	keyd_client_free(keyd);
+	if (failed)
+		return fail(&err);
+	return fputs(text, stdout) < 0 || fflush(stdout) != 0;
+}
+
+static int
+version(const struct options *o, char **args)
+{
+	(void)args;
 	printf(o->json ? "{\"version\":\"%s\"}\n" : "edgekeep %s\n", EDGEKEEP_VERSION);
 	return 0;
 }
 
-static const struct {
-	const char *name, *summary;
-	int (*run)(const struct options *o);
+/* A command is one word or two; behind it come as many arguments as are named. */
+static const struct command {
+	const char *words[2];
+	const char *takes;
+	int n_args;
+	const char *summary;
+	int (*run)(const struct options *o, char **args);
 } commands[] = {
-	{ "status", "each daemon and whether it can do its job; device, certificates, modules",
-	    status },
-	{ "version", "the version of this program", version },
+	/* clang-format off */
+	{ { "status" }, "", 0, "each daemon and whether it can do its job; device, certificates, modules", status },
+	{ { "keys", "pem" }, "ID", 1, "PEM file to give to programs in place of a private key that stays in keyd", pem },
+	{ { "version" }, "", 0, "the version of this program", version },
+	/* clang-format on */
 };
+
+static const struct command *
+find(char **words, int n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
+		int named = c->words[1] ? 2 : 1;
+
+		if (n == named + c->n_args && strcmp(words[0], c->words[0]) == 0 &&
+		    (named == 1 || strcmp(words[1], c->words[1]) == 0))
+			return c;
+	}
+	return NULL;
+}
 
 static void
 usage(FILE *out)
 {
 	fputs("usage: edgekeep [OPTION...] COMMAND\n\n", out);
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
+		int used = fprintf(out, "  %s %s%s%s", c->words[0], c->words[1] ? c->words[1] : "",
+		    c->n_args ? " " : "", c->takes);
+
+		fprintf(out, "%*s%s\n", used < 18 ? 18 - used : 1, "", c->summary);
+	}
 	fputs("\n"
 	      "  --json          print JSON\n"
 	      "  --run DIR       sockets of keyd, certd, identityd and tpmd (default /run/aziot)\n"
@@ -78,6 +134,7 @@ main(int argc, char **argv)
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
+	const struct command *command;
 	struct options o = { .run_dir = "/run/aziot", .edged = "/run/iotedge/mgmt.sock" };
 	int c;
 
@@ -97,15 +154,15 @@ main(int argc, char **argv)
 			usage(stdout);
 			return 0;
 		case 'V':
-			return version(&o);
+			return version(&o, NULL);
 		default:
 			usage(stderr);
 			return 2;
 		}
 	}
-	for (size_t i = 0; optind + 1 == argc && i < ARRAY_LEN(commands); i++)
-		if (strcmp(argv[optind], commands[i].name) == 0)
-			return commands[i].run(&o);
+	command = find(argv + optind, argc - optind);
+	if (command)
+		return command->run(&o, argv + optind + (command->words[1] ? 2 : 1));
 	usage(stderr);
 	return 2;
 }
