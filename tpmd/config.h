@@ -18,12 +18,20 @@ struct tpmd_config_endpoints {
 	char *aziot_tpmd; /* "unix:///path" or "fd://name"; NULL: the contract's */
 };
 
+/* Who may use /keys, beside root; where none is said, the user TPMD_KEY_USER alone. */
+struct tpmd_config_principal {
+	int64_t uid;
+};
+
+#define TPMD_KEY_USER "aziotks"
+
 struct tpmd_config {
 	int64_t max_requests; /* connections of one uid at a time */
 	char *tcti;	      /* TCTI loader string; "" and "device": the kernel's TPM */
 	int64_t auth_key_index;
 	bool has_auth_key_index;
 	struct tpmd_config_hierarchies hierarchies;
+	FIELDS_LIST(struct tpmd_config_principal) principals;
 	struct tpmd_config_endpoints endpoints;
 };
 

@@ -111,7 +111,7 @@ tpmd_serve(struct daemon *d, struct err *err)
 	struct tpmd *tpmd = d->service;
 	unsigned id;
 
-	if (http_server_start(tpmd->http, err))
+	if (tpm_start(tpmd->tpm, err) || http_server_start(tpmd->http, err))
 		return err->code;
 	return http_server_listen(tpmd->http, fd_take(&tpmd->socket),
 	    (unsigned)tpmd->config.max_requests, NULL, &id, err);

@@ -2,9 +2,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "tpmd/blob.h"
 #include "tpmd/tpm_priv.h"
+
+#define CLOSE_WAIT_MS 1000
 
 /* --- what goes wrong */
 
@@ -15,9 +17,10 @@ tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err)
 
 	/*
 	 * After a failed transmission an ESYS context refuses everything with BAD_SEQUENCE (tpm2.md 4).  A missing handle means that
-	 * the TPM has been reset or exchanged behind our back.
+	 * the TPM has been reset or exchanged behind our back, and so does a loaded object or session that is none.
 	 */
-	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || tpm_is_missing(rc))
+	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || tpm_is_missing(rc) ||
+	    (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_S6))
 		t->broken = true;
 	if (rc == TPM2_RC_LOCKOUT)
 		return err_set(err, ERR_CRYPTO,
@@ -40,8 +43,9 @@ void
 tpm_flush(struct tpm *t, ESYS_TR *object)
 {
 	/* a broken connection cannot carry it; the next one sweeps */
-	if (*object != ESYS_TR_NONE && !t->broken)
-		(void)Esys_FlushContext(t->esys, *object);
+	if (*object != ESYS_TR_NONE && !t->broken &&
+	    Esys_FlushContext(t->esys, *object) != TSS2_RC_SUCCESS)
+		t->broken = true;
 	*object = ESYS_TR_NONE;
 }
 
@@ -60,7 +64,7 @@ static void
 disconnect(struct tpm *t)
 {
 	Esys_Finalize(&t->esys);
-	t->ek = t->srk = t->auth = ESYS_TR_NONE;
+	t->ek = t->srk = t->auth = t->held.object = ESYS_TR_NONE;
 	tcti_disconnect(&t->connection);
 	t->broken = false;
 }
@@ -116,36 +120,38 @@ connect_tpm(struct tpm *t, struct err *err)
 }
 
 static enum err_code
-lock(struct tpm *t, struct err *err)
+lock(struct tpm *t, unsigned wait_ms, struct err *err)
 {
 	struct timespec until;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += TPM_WAIT_MS / 1000;
+	until.tv_sec += wait_ms / 1000;
 	if (pthread_mutex_clocklock(&t->lock, CLOCK_MONOTONIC, &until))
 		return err_set(err, ERR_BUSY, "the TPM is busy");
 	return ERR_OK;
 }
 
-typedef enum err_code tpm_work(struct tpm *t, void *ctx, struct err *err);
-
-/* Run work with a connection, and once more with a new one where the old one turns out to be broken. */
-static enum err_code
-with_tpm(struct tpm *t, tpm_work *work, void *ctx, struct err *err)
+enum err_code
+tpm_with(struct tpm *t, tpm_work *work, void *ctx, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
-	if (lock(t, err))
+	if (lock(t, TPM_WAIT_MS, err))
 		return err->code;
 	for (int attempt = 0; attempt < 2; attempt++) {
+		if (t->broken)
+			disconnect(t);
 		code = t->esys ? ERR_OK : connect_tpm(t, err);
 		if (code)
 			break;
 		code = work(t, ctx, err);
-		if (!t->broken)
+		if (!code || !t->broken)
 			break;
-		disconnect(t);
 	}
+	if (code)
+		tpm_held_drop(t); /* whatever went wrong, nothing stays loaded */
+	if (t->broken)
+		disconnect(t);
 	pthread_mutex_unlock(&t->lock);
 	return code;
 }
@@ -171,7 +177,8 @@ tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
 	if (!t)
 		return err_nomem(err);
 	pthread_mutex_init(&t->lock, NULL);
-	t->ek = t->srk = t->auth = ESYS_TR_NONE;
+	clock_cond_init(&t->held.change);
+	t->ek = t->srk = t->auth = t->held.object = ESYS_TR_NONE;
 	t->tcti = config->tcti;
 	t->auth_handle = TPM_AUTH_KEY_BASE + config->auth_key_index;
 	set_auth(&t->endorsement_auth, config->endorsement);
@@ -187,11 +194,16 @@ tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
 void
 tpm_close(struct tpm *t)
 {
-	if (!t)
+	struct err err = { 0 };
+
+	/* a call that hangs has the lock, and goes with the process */
+	if (!t || lock(t, CLOSE_WAIT_MS, &err))
 		return;
+	tpm_held_end(t);
 	disconnect(t);
 	mem_wipe(&t->endorsement_auth, sizeof(t->endorsement_auth));
 	mem_wipe(&t->owner_auth, sizeof(t->owner_auth));
+	pthread_cond_destroy(&t->held.change);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
@@ -233,7 +245,7 @@ tpm_keys(struct tpm *t, struct bytes *ret_endorsement_key, struct bytes *ret_sto
     struct err *err)
 {
 	struct keys_call call = { 0 };
-	enum err_code code = with_tpm(t, keys_work, &call, err);
+	enum err_code code = tpm_with(t, keys_work, &call, err);
 
 	if (!code) {
 		*ret_endorsement_key = bytes_take(&call.ek);
@@ -255,6 +267,7 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 	struct sign_call *call = ctx;
 	ESYS_TR key;
 
+	tpm_held_drop(t);
 	if (tpm_auth_key(t, &key, err))
 		return err->code;
 	return tpm_hmac(t, key, call->data, &call->digest, err);
@@ -265,7 +278,7 @@ tpm_sign(struct tpm *t, const struct bytes *data, struct bytes *ret_digest, stru
 {
 	struct sign_call call = { .data = data };
 
-	if (with_tpm(t, sign_work, &call, err))
+	if (tpm_with(t, sign_work, &call, err))
 		return err->code;
 	*ret_digest = bytes_take(&call.digest);
 	return ERR_OK;
@@ -274,6 +287,7 @@ tpm_sign(struct tpm *t, const struct bytes *data, struct bytes *ret_digest, stru
 static enum err_code
 import_work(struct tpm *t, void *ctx, struct err *err)
 {
+	tpm_held_drop(t);
 	return tpm_import_parsed(t, ctx, err);
 }
 
@@ -284,7 +298,7 @@ tpm_import(struct tpm *t, const struct bytes *blob, struct err *err)
 
 	if (tpm_blob_parse(blob, &parsed, err))
 		return err->code;
-	return with_tpm(t, import_work, &parsed, err);
+	return tpm_with(t, import_work, &parsed, err);
 }
 
 static enum err_code
@@ -305,5 +319,5 @@ check_work(struct tpm *t, void *ctx, struct err *err)
 enum err_code
 tpm_check(struct tpm *t, bool *ret_has_auth_key, struct err *err)
 {
-	return with_tpm(t, check_work, ret_has_auth_key, err);
+	return tpm_with(t, check_work, ret_has_auth_key, err);
 }

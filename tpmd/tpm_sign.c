@@ -82,6 +82,6 @@ tpm_hmac(
 		    TPM2_ALG_SHA256, &digest);
 	}
 	if (rc)
-		return tpm_fail(t, "could not sign with the authentication key", rc, err);
+		return tpm_fail(t, "could not make the HMAC", rc, err);
 	return bytes_copy(ret_digest, digest->buffer, digest->size, err);
 }

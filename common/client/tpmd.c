@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define CREATE_MS 95000 /* a little more than tpmd allows itself */
+
 #define TARGET(path) path "?api-version=" TPMD_API_VERSION
 
 struct tpmd_client {
@@ -65,5 +67,64 @@ tpmd_client_sign(
 		tpmd_sign_req_fields, &req, 200, tpmd_sign_resp_fields, &resp, err))
 		return err->code;
 	*ret_digest = bytes_take(&resp.digest);
+	return ERR_OK;
+}
+
+/* A lost answer to a request that makes an object costs nothing: nobody keeps it, so it may be sent again. */
+
+enum err_code
+tpmd_client_create_key(
+    struct tpmd_client *c, enum tpmd_algorithm algorithm, struct tpmd_object *ret, struct err *err)
+{
+	const struct tpmd_create_req req = { .algorithm = (int)algorithm };
+
+	return unix_client_json(c->http, "POST", TARGET("/keys/create"), true, CREATE_MS,
+	    tpmd_create_req_fields, &req, 200, tpmd_object_fields, ret, err);
+}
+
+enum err_code
+tpmd_client_import_key(
+    struct tpmd_client *c, const struct bytes *key, struct tpmd_object *ret, struct err *err)
+{
+	const struct tpmd_import_req req = { .key = *key };
+
+	return unix_client_json(c->http, "POST", TARGET("/keys/import"), true, 0,
+	    tpmd_import_req_fields, &req, 200, tpmd_object_fields, ret, err);
+}
+
+enum err_code
+tpmd_client_use_key(struct tpmd_client *c, const struct tpmd_object *object, enum tpmd_mech mech,
+    const struct bytes *data, struct bytes *ret, struct err *err)
+{
+	const struct tpmd_use_req req = { .object = *object, .mech = (int)mech, .data = *data };
+	AUTO(tpmd_use_resp_done) struct tpmd_use_resp resp = { 0 };
+
+	if (unix_client_json(c->http, "POST", TARGET("/keys/sign"), true, 0, tpmd_use_req_fields,
+		&req, 200, tpmd_use_resp_fields, &resp, err))
+		return err->code;
+	*ret = bytes_take(&resp.signature);
+	return ERR_OK;
+}
+
+enum err_code
+tpmd_client_seal(
+    struct tpmd_client *c, const struct bytes *data, struct tpmd_object *ret, struct err *err)
+{
+	const struct tpmd_data_msg req = { .data = *data };
+
+	return unix_client_json(c->http, "POST", TARGET("/keys/seal"), true, 0,
+	    tpmd_data_msg_fields, &req, 200, tpmd_object_fields, ret, err);
+}
+
+enum err_code
+tpmd_client_unseal(struct tpmd_client *c, const struct tpmd_object *object, struct bytes *ret_data,
+    struct err *err)
+{
+	AUTO(tpmd_data_msg_done) struct tpmd_data_msg resp = { 0 };
+
+	if (unix_client_json(c->http, "POST", TARGET("/keys/unseal"), true, 0, tpmd_object_fields,
+		object, 200, tpmd_data_msg_fields, &resp, err))
+		return err->code;
+	*ret_data = bytes_take(&resp.data);
 	return ERR_OK;
 }

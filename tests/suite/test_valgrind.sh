@@ -82,6 +82,15 @@ tpmd GET /get_tpm_keys
 WANT='[45]00' tpmd POST /import_auth_key '{"key":"anVuaw=="}' # a good one takes a DPS with a TPM: tests/suite/test_tpmd.sh
 WANT='[45]00' tpmd POST /sign_with_auth_key '{"data":"aGVsbG8="}'
 tpmd GET /status
+tpmd POST /keys/create '{"algorithm":"ec-p256"}'
+tpmd POST /keys/sign "$(jq -c '. + {algorithm: "ECDSA", data: "R5pBRIHvAtqINzTSNbFrkvbXx3QT7oxBwVDRVZ6R2jc="}' <<<"$BODY")"
+tpmd POST /keys/create '{"algorithm":"rsa-2048"}'
+tpmd POST /keys/sign "$(jq -c --arg data "$(head -c 256 /dev/zero | base64 -w0)" '. + {algorithm: "RSA-NO-PADDING", data: $data}' <<<"$BODY")"
+tpmd POST /keys/import '{"key":"anVuaw=="}'
+tpmd POST /keys/sign "$(jq -c '. + {algorithm: "HMAC-SHA256", data: "aGVsbG8="}' <<<"$BODY")"
+tpmd POST /keys/seal '{"data":"aGVsbG8="}'
+tpmd POST /keys/unseal "$BODY"
+is "unsealed" "$(get data)" aGVsbG8=
 
 # --- identityd
 identityd POST /identities/device '{"type":"aziot"}'

@@ -1,5 +1,6 @@
 #include "tests/support/support.h"
 
+#include <pwd.h>
 #include <string.h>
 
 #include "tpmd/config.h"
@@ -59,6 +60,9 @@ START_TEST(test_refused)
 		  "\"12345678901234567890123456789012345678901234567890123456789012345\"\n",
 		    "hierarchy_authorization.owner" },
 		{ "tcti = \n", "config.toml:1" },
+		{ "[[principal]]\nuid = -1\n", "principal" },
+		{ "[[principal]]\nkeys = [\"*\"]\n", "uid" },
+		{ "principal = 5\n", "principal" },
 	};
 	struct err err = { 0 };
 
@@ -68,6 +72,24 @@ START_TEST(test_refused)
 		ck_err(load(rows[i].text, &c, &err), ERR_CONFIG);
 		ck_assert_msg(strstr(err.text, rows[i].named), "%s", err.text);
 	}
+}
+END_TEST
+
+/* tpmd(8): who may use keys of the TPM; without a word the user aziotks, who may not be there. */
+START_TEST(test_principals)
+{
+	AUTO(tpmd_config_done) struct tpmd_config none = { 0 }, two = { 0 };
+	struct err err = { 0 };
+	const struct passwd *user = getpwnam("aziotks");
+
+	ck_ok(load("", &none, &err));
+	ck_assert_uint_eq(none.principals.n, user ? 1 : 0);
+	if (user)
+		ck_assert_int_eq(none.principals.at[0].uid, user->pw_uid);
+	ck_ok(load("[[principal]]\nuid = 7\n[[principal]]\nuid = 4294967295\n", &two, &err));
+	ck_assert_uint_eq(two.principals.n, 2);
+	ck_assert_int_eq(two.principals.at[0].uid, 7);
+	ck_assert_int_eq(two.principals.at[1].uid, 4294967295);
 }
 END_TEST
 
@@ -89,4 +111,4 @@ START_TEST(test_golden)
 }
 END_TEST
 
-TEST_MAIN("tpmd/config", test_defaults, test_values, test_refused, test_golden)
+TEST_MAIN("tpmd/config", test_defaults, test_values, test_refused, test_principals, test_golden)

@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# tpm.sh - a software TPM for the suite's scripts; sourced behind lib.sh.  TPM2TOOLS_TCTI leads tpm2-tools to the one started last.
+mkdir "$T/tpm"
+
+# tpm_start: on a pair of ports beside each other, which the TCTI wants, free on this machine; later again on
+# the same one where TPM_FIXED is set, with the state in TPM_STATE if that is.
+tpm_start() {
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		[ -n "${TPM_PORT:-}" ] || TPM_PORT=$((20000 + RANDOM % 20000))
+		start swtpm swtpm socket --tpm2 --tpmstate "dir=${TPM_STATE:-$T/tpm}" --server "type=tcp,port=$TPM_PORT,bindaddr=127.0.0.1" \
+			--ctrl "type=tcp,port=$((TPM_PORT + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear
+		export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$TPM_PORT
+		if wait_for 5 tpm2_getcap properties-fixed; then
+			# a TPM counts each hard end as a try at its passwords
+			tpm2_dictionarylockout -Q --clear-lockout
+			return 0
+		fi
+		stop swtpm
+		[ -z "${TPM_FIXED:-}" ] || continue
+		TPM_PORT=
+	done
+	echo "FAIL swtpm does not start:"
+	cat "$T/swtpm.log"
+	exit 1
+}
+tpm_stop() { stop swtpm "${1:-TERM}"; }
+transients() { tpm2_getcap handles-transient; tpm2_getcap handles-loaded-session; }
+hex() { od -An -v -tx1 "$1" | tr -d ' \n'; }
