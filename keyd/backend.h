@@ -7,7 +7,7 @@
 #include "wire/keyd.h"
 
 /*
- * A kind of place where keys live.  stores.c holds the visible array of backends and opens one or more of each, as the
+ * A kind of place where keys live.  backends.c holds the visible array of them; stores.c opens one or more of each, as the
  * configuration says; a backend knows nothing of handles, principals or HTTP.  To add one: a `const struct backend`, and its
  * name in that array.
  *

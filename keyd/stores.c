@@ -5,9 +5,6 @@
 
 #include "data/pattern.h"
 
-/* Every kind of backend. */
-static const struct backend *const backends[] = { &file_backend };
-
 struct store {
 	const struct store_config *from;
 	const struct backend *backend; /* from's own, or the remote one before it */
@@ -20,15 +17,6 @@ struct stores {
 	struct store at[STORES_MAX];
 	size_t n;
 };
-
-const struct backend *
-stores_backend(const char *type)
-{
-	for (size_t i = 0; i < ARRAY_LEN(backends); i++)
-		if (strcmp(backends[i]->name, type) == 0)
-			return backends[i];
-	return NULL;
-}
 
 const char *
 backend_preloaded_uri(const struct backend_config *config, const char *id)
