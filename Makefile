@@ -9,7 +9,7 @@ DAEMONS	:= keyd certd identityd tpmd edged
 
 # The link line is the permission (architecture.md 2, rule 3): which daemons a daemon may call, which further rooms of common/ it
 # uses, which libraries it needs.
-keyd_CALLS	:=
+keyd_CALLS	:= tpmd
 certd_CALLS	:= keyd
 identityd_CALLS	:= keyd certd tpmd
 tpmd_CALLS	:=

@@ -80,6 +80,7 @@ struct backend_config {
 	const char *token;   /* pkcs11: URI of the token for other ids; NULL: none */
 	const char
 	    *wrap; /* file: what encrypts keys at rest, "tpm" or "credential"; NULL: nothing */
+	const char *tpmd; /* path of tpmd's socket; NULL: the contract's */
 	const struct backend_parameter *parameters;
 	size_t n_parameters;
 	struct remote *

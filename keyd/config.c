@@ -46,6 +46,12 @@ socket_uri(const char *in, void *ret, struct err *err)
 	return str_copy(ret, in, err);
 }
 
+static enum err_code
+socket_path(const char *in, void *ret, struct err *err)
+{
+	return uri_unix_path(in, ret, err);
+}
+
 static void
 free_string(void *value)
 {
@@ -85,7 +91,8 @@ FIELDS_ARM(principal_fields, keyd_config_principal,
 	STRS(keys, "keys", REQUIRED));
 
 FIELDS_ARM(endpoints_fields, keyd_config_endpoints,
-	PARSE(aziot_keyd, "aziot_keyd", OPTIONAL, socket_uri, free_string));
+	PARSE(aziot_keyd, "aziot_keyd", OPTIONAL, socket_uri,  free_string),
+	PARSE(aziot_tpmd, "aziot_tpmd", OPTIONAL, socket_path, free_string));
 
 FIELDS(keyd_config,
 	INT   (max_requests, "max_requests",   OPTIONAL, 1, 10000),

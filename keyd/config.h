@@ -54,6 +54,7 @@ struct keyd_config_principal {
 
 struct keyd_config_endpoints {
 	char *aziot_keyd; /* "unix:///path" or "fd://name"; NULL: the contract's */
+	char *aziot_tpmd; /* path of a "unix:///path" URI; NULL: the contract's */
 };
 
 struct keyd_config {

@@ -88,6 +88,7 @@ add_backend(struct layout *l, const struct keyd_config *c, const struct keyd_con
 		.any_id = b->type != KEYD_BACKEND_PKCS11 || b->token,
 		.library = b->library,
 		.token = b->token,
+		.tpmd = c->endpoints.aziot_tpmd,
 	};
 	size_t i = l->stores.n_stores;
 
@@ -136,7 +137,8 @@ add_stores(struct layout *l, const struct keyd_config *c, struct err *err)
 	    &(struct backend_config){ .name = FILE_NAME,
 		.homedir = homedir,
 		.any_id = homedir != NULL,
-		.wrap = file ? file->wrap : NULL });
+		.wrap = file ? file->wrap : NULL,
+		.tpmd = c->endpoints.aziot_tpmd });
 	for (size_t i = 0; i < c->backends.n; i++)
 		if (add_backend(l, c, &c->backends.at[i], err))
 			return err->code;

@@ -123,8 +123,7 @@ static const struct {
 	{ "keyd.md 4.3: empty result", "POST /keypair",
 	    "{\"keyId\":\"k\",\"preferredAlgorithms\":\"\"}", 0, 400, BAD_VALUE },
 	{ "keyd.md 4.3: unknown names skipped", "POST /keypair",
-	    "{\"keyId\":\"k\",\"preferredAlgorithms\":\"EC-P256:rsa:ed448\"}", 0, 400,
-	    BAD_VALUE },
+	    "{\"keyId\":\"k\",\"preferredAlgorithms\":\"EC-P256:rsa:ed448\"}", 0, 400, BAD_VALUE },
 	/* move */
 	{ "keyd.md 4.4: body needed", "POST /keypair/k", NULL, 0, 400, "missing request body" },
 	{ "keyd.md 4.4: identical", "POST /keypair/dev-ec", "{\"from\":\"dev-ec\"}", 0, 400,

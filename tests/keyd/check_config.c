@@ -48,6 +48,7 @@ START_TEST(test_full)
 		   "keys = []\n"
 		   "[endpoints]\n"
 		   "aziot_keyd = \"unix:///tmp/keyd.sock\"\n"
+		   "aziot_tpmd = \"unix:///tmp/tpmd.sock\"\n"
 		   "aziot_certd = \"unix:///tmp/certd.sock\"\n",
 	    &c, &err));
 	ck_assert_int_eq(c.max_requests, 25);
@@ -61,6 +62,7 @@ START_TEST(test_full)
 	ck_assert_uint_eq(c.principals.at[0].keys.n, 2);
 	ck_assert_str_eq(c.principals.at[0].keys.at[0], "a*");
 	ck_assert_str_eq(c.endpoints.aziot_keyd, "unix:///tmp/keyd.sock");
+	ck_assert_str_eq(c.endpoints.aziot_tpmd, "/tmp/tpmd.sock");
 }
 END_TEST
 
@@ -94,6 +96,8 @@ static const struct {
 	{ "keyd.md 5: integer", "max_requests = \"10\"\n", ":1:", "max_requests" },
 	{ "decisions.md, [endpoints]: never TCP", "[endpoints]\naziot_keyd = \"http://h:80\"\n",
 	    ":2:", "endpoints.aziot_keyd" },
+	{ "keyd calls tpmd over a socket", "[endpoints]\naziot_tpmd = \"fd://tpmd\"\n",
+	    ":2:", "endpoints.aziot_tpmd" },
 	{ "nobody could connect", "max_requests = 0\n", ":1:", "max_requests" },
 	{ "common.md 2: bad TOML", "[aziot_keys\n", ":1:", "" },
 };
