@@ -32,9 +32,9 @@ enum key_algorithm {
 
 /* contracts/keyd.md 4.6 */
 enum key_parameter {
-	KEY_PARAM_ALGORITHM,	/* text: ECDSA or RSA */
+	KEY_PARAM_ALGORITHM,	/* text: ECDSA, RSA or EdDSA */
 	KEY_PARAM_EC_CURVE_OID, /* DER */
-	KEY_PARAM_EC_POINT,	/* compressed: 33 bytes of P-256 */
+	KEY_PARAM_EC_POINT,	/* compressed: 33 bytes of P-256; Ed25519: its 32 bytes */
 	KEY_PARAM_RSA_MODULUS,	/* unsigned big-endian */
 	KEY_PARAM_RSA_EXPONENT,
 	KEY_PARAMS

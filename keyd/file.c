@@ -308,13 +308,13 @@ pair_of(struct key *key, struct pair **ret, struct err *err)
 	return ERR_OK;
 }
 
-/* A pair for a private operation; slow ones only where waiting is allowed. */
+/* A pair for a private operation over len bytes; slow ones only where waiting is allowed. */
 static enum err_code
-pair_to_work(struct key *key, struct pair **ret, struct err *err)
+pair_to_work(struct key *key, size_t len, struct pair **ret, struct err *err)
 {
 	if (pair_of(key, ret, err))
 		return err->code;
-	if (pair_is_slow(*ret) && !pool_may_block())
+	if (pair_is_slow(*ret, len) && !pool_may_block())
 		return err_set(err, ERR_WOULD_BLOCK, "the key is slow");
 	return ERR_OK;
 }
@@ -345,9 +345,10 @@ file_sign(struct key *key, enum keyd_mech mech, const struct bytes *data, struct
 
 	if (mech == KEYD_HMAC_SHA256)
 		return mech_hmac_sign(file_key_of(key)->hmac, data, ret, err);
-	if (pair_to_work(key, &pair, err))
+	if (pair_to_work(key, data->len, &pair, err))
 		return err->code;
-	return pair_ecdsa(pair, data, ret, err);
+	return mech == KEYD_EDDSA ? pair_eddsa(pair, data, ret, err)
+				  : pair_ecdsa(pair, data, ret, err);
 }
 
 static enum err_code
@@ -359,7 +360,7 @@ file_encrypt(struct key *key, const struct key_cipher *how, const struct bytes *
 
 	if (how->cipher == KEYD_AEAD)
 		return mech_aead_seal(f->mech, &f->content, how->iv, how->aad, plaintext, ret, err);
-	if (pair_to_work(key, &pair, err))
+	if (pair_to_work(key, plaintext->len, &pair, err))
 		return err->code;
 	return pair_rsa(pair, how->cipher == KEYD_RSA_PKCS1, plaintext, ret, err);
 }

@@ -75,8 +75,8 @@ enum err_code keys_export_derived(struct keys *k, const struct peer *peer, const
     struct bytes *ret_key, struct err *err) MUST_CHECK;
 /*
  * Sign data.
- *   data      ECDSA: a digest of 20..64 bytes, cut to the size of the order; HMAC-SHA256: a message of any length
- *   ret       ECDSA: DER ECDSA-Sig-Value; HMAC-SHA256: 32 bytes
+ *   data      ECDSA: a digest of 20..64 bytes, cut to the size of the order; HMAC-SHA256, EdDSA: a message of any length
+ *   ret       ECDSA: DER ECDSA-Sig-Value; HMAC-SHA256: 32 bytes; EdDSA: 64 bytes
  */
 enum err_code keys_sign(struct keys *k, const struct peer *peer, const char *handle,
     enum keyd_mech mech, const struct bytes *data, struct bytes *ret, struct err *err) MUST_CHECK;

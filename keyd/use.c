@@ -149,7 +149,7 @@ keys_sign(struct keys *k, const struct peer *peer, const char *handle, enum keyd
 	AUTO(opened_done) struct opened o = { 0 };
 
 	(void)peer;
-	if (open_for(k, handle, mech == KEYD_ECDSA ? KEY_PAIR : KEY_SYMMETRIC, &o, err))
+	if (open_for(k, handle, mech == KEYD_HMAC_SHA256 ? KEY_SYMMETRIC : KEY_PAIR, &o, err))
 		return err->code;
 	if (o.derived.len)
 		return derived_sign(k, &o.derived, data, ret, err);

@@ -429,8 +429,17 @@ x509_key_new(enum x509_key_kind kind, EVP_PKEY **ret, struct err *err)
 	case X509_KEY_EC_P256:
 		key = EVP_EC_gen("P-256");
 		break;
+	case X509_KEY_EC_P384:
+		key = EVP_EC_gen("P-384");
+		break;
+	case X509_KEY_ED25519:
+		key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+		break;
 	case X509_KEY_RSA_2048:
 		key = EVP_RSA_gen(2048);
+		break;
+	case X509_KEY_RSA_3072:
+		key = EVP_RSA_gen(3072);
 		break;
 	case X509_KEY_RSA_4096:
 		key = EVP_RSA_gen(4096);

@@ -72,7 +72,14 @@ enum err_code x509_times(
     const X509 *cert, int64_t *ret_not_before, int64_t *ret_not_after, struct err *err) MUST_CHECK;
 enum err_code x509_common_name(const X509_NAME *name, char **ret, struct err *err) MUST_CHECK;
 
-enum x509_key_kind { X509_KEY_EC_P256, X509_KEY_RSA_2048, X509_KEY_RSA_4096 };
+enum x509_key_kind {
+	X509_KEY_EC_P256,
+	X509_KEY_EC_P384,
+	X509_KEY_ED25519,
+	X509_KEY_RSA_2048,
+	X509_KEY_RSA_3072,
+	X509_KEY_RSA_4096,
+};
 enum err_code x509_key_new(enum x509_key_kind kind, EVP_PKEY **ret, struct err *err) MUST_CHECK;
 enum err_code x509_key_write(
     EVP_PKEY *key, struct bytes *ret_pem, struct err *err) MUST_CHECK; /* PKCS#8 PEM, unencrypted */

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-const char *const keyd_mech_names[] = { "ECDSA", "HMAC-SHA256", NULL };
+const char *const keyd_mech_names[] = { "ECDSA", "HMAC-SHA256", "EdDSA", NULL };
 const char *const keyd_cipher_names[] = { "AEAD", "RSA-PKCS1", "RSA-NO-PADDING", NULL };
 
 static const struct {
@@ -85,11 +85,11 @@ FIELDS(keyd_export_resp,
 	BYTES(key, "key", REQUIRED));
 
 /* what a signature is made of, by enum keyd_mech */
-FIELDS_ARM(sign_ecdsa, keyd_sign_req,
+FIELDS_ARM(sign_digest, keyd_sign_req,
 	BYTES(data, "digest", REQUIRED));
-FIELDS_ARM(sign_hmac, keyd_sign_req,
+FIELDS_ARM(sign_message, keyd_sign_req,
 	BYTES(data, "message", REQUIRED));
-static fields_fn *const sign_params[] = { sign_ecdsa, sign_hmac };
+static fields_fn *const sign_params[] = { sign_digest, sign_message, sign_message };
 
 FIELDS(keyd_sign_req,
 	STR   (key_handle, "keyHandle",  REQUIRED),

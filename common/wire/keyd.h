@@ -13,7 +13,7 @@
 /* Bits of `usage`, contract 4.1. */
 enum keyd_usage { KEYD_USE_SIGN = 1, KEYD_USE_DERIVE = 2, KEYD_USE_ENCRYPT = 4 };
 
-enum keyd_mech { KEYD_ECDSA, KEYD_HMAC_SHA256 };		     /* /sign */
+enum keyd_mech { KEYD_ECDSA, KEYD_HMAC_SHA256, KEYD_EDDSA }; /* /sign; EdDSA is an addition */
 enum keyd_cipher { KEYD_AEAD, KEYD_RSA_PKCS1, KEYD_RSA_NO_PADDING }; /* /encrypt, /decrypt */
 extern const char *const keyd_mech_names[];
 extern const char *const keyd_cipher_names[];

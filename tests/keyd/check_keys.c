@@ -86,6 +86,9 @@ static const struct {
 	{ "foo:rsa-2048:ec-p256", "2048 bit" },
 	{ "::*", "prime256v1" },
 	{ "rsa-2048:rsa-2048", "2048 bit" },
+	{ "ec-p384:*", "secp384r1" },
+	{ "ed25519", "ED25519" },
+	{ "rsa-3072:ec-p256", "3072 bit" },
 };
 
 START_TEST(test_preferences)
