@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/types.h>
 
 /* Length of the well-formed UTF-8 sequence at p (RFC 3629 section 4), 0 when there is none. */
 static size_t
@@ -138,32 +139,58 @@ escape_value(struct text in, size_t at)
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
-enum err_code
-uri_decode(struct text in, bool form, char **ret, struct err *err)
+/* Into out, which holds in.len bytes.  Returns how many came, or -1 for a bad escape. */
+static ssize_t
+decode(struct text in, bool form, char *out)
 {
-	AUTO(str_freep) char *out = malloc(in.len + 1);
 	size_t n = 0;
-	int byte;
 
-	if (!out)
-		return err_nomem(err);
 	for (size_t i = 0; i < in.len; i++) {
-		byte = (unsigned char)in.data[i];
+		int byte = (unsigned char)in.data[i];
+
 		if (byte == '%') {
 			byte = escape_value(in, i);
 			i += 2;
 		} else if (form && byte == '+')
 			byte = ' ';
-		out[n] = '\0';
 		if (byte < 0)
-			return err_set(err, ERR_SYNTAX, "invalid percent-encoding");
+			return -1;
 		out[n++] = (char)byte;
 	}
-	out[n] = '\0';
-	if (!uri_utf8_valid((struct text){ out, n }))
+	return (ssize_t)n;
+}
+
+enum err_code
+uri_decode(struct text in, bool form, char **ret, struct err *err)
+{
+	AUTO(str_freep) char *out = calloc(1, in.len + 1);
+	ssize_t n;
+
+	if (!out)
+		return err_nomem(err);
+	n = decode(in, form, out);
+	if (n < 0)
+		return err_set(err, ERR_SYNTAX, "invalid percent-encoding");
+	if (!uri_utf8_valid((struct text){ out, (size_t)n }))
 		return err_set(err, ERR_SYNTAX, "percent-encoding of what is not text");
 	*ret = out;
 	out = NULL;
+	return ERR_OK;
+}
+
+enum err_code
+uri_decode_bytes(struct text in, struct bytes *ret, struct err *err)
+{
+	AUTO(bytes_done) struct bytes out = { 0 };
+	ssize_t n;
+
+	if (bytes_alloc(&out, in.len, err))
+		return err->code;
+	n = decode(in, false, (char *)out.data);
+	if (n < 0)
+		return err_set(err, ERR_SYNTAX, "invalid percent-encoding");
+	out.len = (size_t)n;
+	*ret = bytes_take(&out);
 	return ERR_OK;
 }
 

@@ -37,6 +37,8 @@ enum uri_set {
 enum err_code uri_encode(enum uri_set set, struct text in, char **ret, struct err *err) MUST_CHECK;
 /* Decode %XX (and '+' as space when form).  ERR_SYNTAX: a bad escape, NUL, or no UTF-8. */
 enum err_code uri_decode(struct text in, bool form, char **ret, struct err *err) MUST_CHECK;
+/* Decode %XX to any bytes.  ERR_SYNTAX: a bad escape. */
+enum err_code uri_decode_bytes(struct text in, struct bytes *ret, struct err *err) MUST_CHECK;
 /* How many bytes at the beginning are well-formed UTF-8 (NUL is). */
 size_t uri_utf8_prefix(struct text in);
 /* Valid UTF-8 without NUL? */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "data/pkcs11_uri.h"
 #include "data/uri.h"
 
 static void
@@ -25,6 +26,27 @@ parse(const char *in)
 		HOLDS(err.code == ERR_INVALID);
 	if (uri_unix_path(in, &socket, &err) == ERR_OK)
 		HOLDS(socket[0] == '/');
+}
+
+/* What was written names the same token. */
+static void
+parse_pkcs11(const char *in)
+{
+	AUTO(pkcs11_uri_done) struct pkcs11_uri uri = { 0 };
+	AUTO(pkcs11_uri_done) struct pkcs11_uri again = { 0 };
+	AUTO(str_freep) char *text = NULL;
+	struct err err = { 0 };
+
+	if (pkcs11_uri_parse(in, &uri, &err)) {
+		HOLDS(err.code == ERR_SYNTAX && !uri.token && !uri.pin_value);
+		return;
+	}
+	HOLDS(!uri.pin_source || (uri.pin_source[0] == '/' && !uri.pin_value));
+	HOLDS(pkcs11_uri_write(&uri, uri.object, &text, &err) == ERR_OK);
+	if (strlen(text) > PKCS11_URI_MAX)
+		return;
+	HOLDS(pkcs11_uri_parse(text, &again, &err) == ERR_OK && !again.pin_value);
+	HOLDS(pkcs11_uri_same_token(&uri, &again));
 }
 
 /* Sets that encode '%' itself give text back as it was. */
@@ -53,6 +75,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct err err = { 0 };
 
 	parse(string);
+	parse_pkcs11(string);
 	round_trip(URI_UNRESERVED, in);
 	round_trip(URI_FORM, in);
 	HOLDS(uri_encode(URI_AUDIENCE, in, &encoded, &err) == ERR_OK);
