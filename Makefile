@@ -58,14 +58,15 @@ obj	= $(patsubst %.c,$(BUILD)/%.o,$(1))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim own
+all: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim $(BUILD)/lib/edgekeep.so own
 
 help:
 	@sed -n 's/^#: //p' Makefile
 
 # --- common/: one archive; clients, provider and the HTTPS client are linked only where a daemon declares them
-APART	:= $(call src,common/client/*.c) $(call src,common/provider/*.c) $(wildcard common/http/https_client.c)
-COMMON	:= $(filter-out $(APART),$(call src,common/*/*.c))
+BUILTIN	:= $(filter-out %/module.c,$(call src,common/provider/*.c))
+APART	:= $(call src,common/client/*.c) $(BUILTIN) $(wildcard common/http/https_client.c)
+COMMON	:= $(filter-out $(APART) common/provider/%,$(call src,common/*/*.c))
 $(BUILD)/libcommon.a: $(call obj,$(COMMON))
 $(BUILD)/libapart.a: $(call obj,$(APART))
 
@@ -84,13 +85,30 @@ define daemon
 $(1)_SRC := $$(filter-out $(1)/main.c,$$(call src,$(1)/*.c))
 $$(BUILD)/lib$(1).a: $$(call obj,$$($(1)_SRC))
 $(1)_MAY := $$($(1)_CALLS:%=$$(BUILD)/common/client/%.o) $$(filter-out %/provider.o,$$(addprefix $$(BUILD)/common/,$$($(1)_USES))) \
-	$$(if $$(filter provider/provider.o,$$($(1)_USES)),$$(call obj,$$(call src,common/provider/*.c)))
+	$$(if $$(filter provider/provider.o,$$($(1)_USES)),$$(call obj,$$(BUILTIN)))
 $$(BUILD)/bin/$(1): $$(BUILD)/$(1)/main.o $$(BUILD)/lib$(1).a $$($(1)_MAY) $$(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
 	$$(Q)$$(LINK) -o $$@ $$^ $$(call libs,$$($(1)_PKGS))
 	@echo "  $$@"
 endef
 $(foreach d,$(DAEMONS),$(eval $(call daemon,$(d))))
+
+# --- edgekeep.so, the OpenSSL provider for every program (docs/provider.md): all that runs in processes that are not ours stands in
+# this list, compiled apart; one symbol leaves it
+MODULE_SRC := $(filter-out %/builtin.c,$(call src,common/provider/*.c)) common/client/keyd.c common/wire/keyd.c \
+	$(addprefix common/http/,kept.c unix_client.c http.c) \
+	$(addprefix common/data/,fields.c fields_write.c json.c key_uri.c uri.c) \
+	$(addprefix common/base/,b64.c buf.c clock.c err.c mem.c)
+MODULE_OBJ := $(patsubst %.c,$(BUILD)/pic/%.o,$(MODULE_SRC))
+$(BUILD)/pic/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(subst -fPIE,-fPIC -fvisibility=hidden,$(COMPILE)) -c -o $@ $<
+
+$(BUILD)/lib/edgekeep.so: $(MODULE_OBJ) common/provider/module.map
+	@mkdir -p $(@D)
+	$(Q)$(subst -fPIE,-fPIC,$(subst -pie,-shared,$(LINK))) -Wl,-z,defs -Wl,--version-script=common/provider/module.map \
+		-o $@ $(MODULE_OBJ) $(shell pkg-config --libs libcrypto jansson)
+	@echo "  $@"
 
 # --- the operator's program
 $(BUILD)/libctl.a: $(call obj,$(filter-out ctl/main.c,$(call src,ctl/*.c)))
@@ -210,7 +228,7 @@ install: all
 
 # sudo make leaves a tree that its owner can build in
 .PHONY: own
-own: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim
+own: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim $(BUILD)/lib/edgekeep.so
 	@if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
 clean:

@@ -1,10 +1,9 @@
-#include <openssl/err.h>
 #include <openssl/objects.h>
+#include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <string.h>
 
-#include "crypto/digest.h"
 #include "provider/parts.h"
 
 /*
@@ -45,7 +44,7 @@ take_der(unsigned char *der, int len, struct bytes *ret, struct err *err)
 	enum err_code code;
 
 	if (len <= 0)
-		return err_openssl(err, "DER");
+		return provider_crypto(err, "DER");
 	code = bytes_copy(ret, der, (size_t)len, err);
 	OPENSSL_free(der);
 	return code;
@@ -63,10 +62,14 @@ padding_digest_info(
 
 	if (!info)
 		return err_nomem(err);
+	if (EVP_MD_get_type(md) == NID_md5_sha1)
+		return bytes_copy(ret, hash, len, err);
+	if (EVP_MD_get_type(md) == NID_undef)
+		return err_set(err, ERR_INVALID, "digest without an object identifier");
 	X509_SIG_getm(info, &alg, &digest);
 	if (X509_ALGOR_set0(alg, OBJ_nid2obj(EVP_MD_get_type(md)), V_ASN1_NULL, NULL) != 1 ||
 	    ASN1_OCTET_STRING_set(digest, hash, (int)len) != 1)
-		return err_openssl(err, "DigestInfo");
+		return provider_crypto(err, "DigestInfo");
 	der_len = i2d_X509_SIG(info, &der);
 	return take_der(der, der_len, ret, err);
 }
@@ -122,8 +125,8 @@ padding_pss_salt_max(const EVP_MD *md, size_t bits)
 }
 
 enum err_code
-padding_pss(const EVP_MD *md, const EVP_MD *mgf1, size_t salt_len, size_t bits, const uint8_t *hash,
-    size_t len, struct bytes *ret, struct err *err)
+padding_pss(OSSL_LIB_CTX *libctx, const EVP_MD *md, const EVP_MD *mgf1, size_t salt_len,
+    size_t bits, const uint8_t *hash, size_t len, struct bytes *ret, struct err *err)
 {
 	AUTO(bytes_done) struct bytes out = { 0 };
 	size_t em_bits = bits - 1, em_len = (em_bits + 7) / 8, modulus_len = (bits + 7) / 8;
@@ -139,13 +142,13 @@ padding_pss(const EVP_MD *md, const EVP_MD *mgf1, size_t salt_len, size_t bits, 
 	em = out.data + (modulus_len - em_len);
 	h = em + db_len;
 	salt = h - salt_len;
-	if (salt_len && digest_random(salt, salt_len, err))
-		return err->code;
+	if (salt_len && RAND_bytes_ex(libctx, salt, salt_len, 0) != 1)
+		return provider_crypto(err, "random numbers");
 	if (!pss_hash(md, hash, len, salt, salt_len, h))
-		return err_openssl(err, "EMSA-PSS");
+		return provider_crypto(err, "EMSA-PSS");
 	salt[-1] = 1;
 	if (!mgf1_xor(mgf1, h, len, em, db_len))
-		return err_openssl(err, "EMSA-PSS");
+		return provider_crypto(err, "EMSA-PSS");
 	em[0] &= 0xff >> (8 * em_len - em_bits);
 	em[em_len - 1] = PSS_TRAILER;
 	*ret = bytes_take(&out);
@@ -166,7 +169,7 @@ algorithm_id_plain(bool ec, const EVP_MD *md, struct bytes *ret, struct err *err
 	/* ECDSA has no parameters (RFC 5758 3.2), PKCS#1 v1.5 has NULL (RFC 8017 A.2.4) */
 	if (OBJ_find_sigid_by_algs(&nid, EVP_MD_get_type(md), key_nid) != 1 ||
 	    X509_ALGOR_set0(alg, OBJ_nid2obj(nid), ec ? V_ASN1_UNDEF : V_ASN1_NULL, NULL) != 1)
-		return err_openssl(err, "signature algorithm");
+		return provider_crypto(err, "signature algorithm");
 	der_len = i2d_X509_ALGOR(alg, &der);
 	return take_der(der, der_len, ret, err);
 }
@@ -213,7 +216,7 @@ fill_pss(
 	if (ok && salt_len != 20)
 		ok = (params->saltLength = ASN1_INTEGER_new()) != NULL &&
 		     ASN1_INTEGER_set(params->saltLength, salt_len) == 1;
-	return ok ? ERR_OK : err_openssl(err, "RSASSA-PSS parameters");
+	return ok ? ERR_OK : provider_crypto(err, "RSASSA-PSS parameters");
 }
 
 enum err_code
@@ -234,7 +237,7 @@ algorithm_id_pss(
 	if (!packed ||
 	    X509_ALGOR_set0(alg, OBJ_nid2obj(NID_rsassaPss), V_ASN1_SEQUENCE, packed) != 1) {
 		ASN1_STRING_free(packed);
-		return err_openssl(err, "RSASSA-PSS parameters");
+		return provider_crypto(err, "RSASSA-PSS parameters");
 	}
 	der_len = i2d_X509_ALGOR(alg, &der);
 	return take_der(der, der_len, ret, err);

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
@@ -5,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/digest.h"
 #include "provider/parts.h"
 
 /*
@@ -13,11 +13,14 @@
  * operation in keyd.
  */
 
-#define MD_NAME_MAX 64
-#define ECDSA_HASH_MAX \
-	32 /* of P-256: keyd's clients cut the hash to the order's size (contracts/keyd.md 4.8) */
+#define MD_NAME_MAX  64
+#define SALTLEN_MOST 4096
+/* OpenSSL 3.1 and later: as long as the digest where that fits */
+#define SALTLEN_AUTO_DIGEST	 (-4)
+#define SALTLEN_AUTO_DIGEST_WORD "auto-digestmax"
 
 struct signing {
+	const struct provider *provider;
 	struct provider_key *key;
 	EVP_MD *md;	  /* NULL: what is to be signed is not said to be a hash */
 	EVP_MD *mgf1;	  /* NULL: as md */
@@ -33,8 +36,9 @@ signing_new(void *provider, const char *properties)
 {
 	struct signing *s = calloc(1, sizeof(*s));
 
-	(void)provider, (void)properties;
+	(void)properties;
 	if (s) {
+		s->provider = provider;
 		s->padding = RSA_PKCS1_PADDING;
 		s->salt_len = RSA_PSS_SALTLEN_AUTO;
 	}
@@ -60,10 +64,11 @@ static void *
 signing_dup(void *ctx)
 {
 	const struct signing *from = ctx;
-	struct signing *s = signing_new(NULL, NULL);
+	struct signing *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
+	s->provider = from->provider;
 	s->padding = from->padding;
 	s->salt_len = from->salt_len;
 	if (from->key)
@@ -85,9 +90,9 @@ signing_dup(void *ctx)
 /* --- parameters */
 
 static int
-replace_md(EVP_MD **md, const char *name)
+replace_md(const struct signing *s, EVP_MD **md, const char *name)
 {
-	EVP_MD *fetched = EVP_MD_fetch(NULL, name, PROVIDER_PEER);
+	EVP_MD *fetched = EVP_MD_fetch(s->provider->libctx, name, PROVIDER_PEER);
 
 	if (!fetched)
 		return 0;
@@ -97,12 +102,12 @@ replace_md(EVP_MD **md, const char *name)
 }
 
 static int
-set_md(EVP_MD **md, const OSSL_PARAM *p)
+set_md(const struct signing *s, EVP_MD **md, const OSSL_PARAM *p)
 {
 	char buf[MD_NAME_MAX], *name = buf;
 
 	return !p ||
-	       (OSSL_PARAM_get_utf8_string(p, &name, sizeof(buf)) == 1 && replace_md(md, name));
+	       (OSSL_PARAM_get_utf8_string(p, &name, sizeof(buf)) == 1 && replace_md(s, md, name));
 }
 
 /* An integer from TLS and from programs, a word from the command line. */
@@ -137,6 +142,7 @@ set_salt_len(struct signing *s, const OSSL_PARAM *p)
 		{ OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST, RSA_PSS_SALTLEN_DIGEST },
 		{ OSSL_PKEY_RSA_PSS_SALT_LEN_MAX, RSA_PSS_SALTLEN_MAX },
 		{ OSSL_PKEY_RSA_PSS_SALT_LEN_AUTO, RSA_PSS_SALTLEN_AUTO },
+		{ SALTLEN_AUTO_DIGEST_WORD, SALTLEN_AUTO_DIGEST },
 	};
 	char *end;
 	long n;
@@ -145,7 +151,8 @@ set_salt_len(struct signing *s, const OSSL_PARAM *p)
 	if (!p)
 		return 1;
 	if (p->data_type != OSSL_PARAM_UTF8_STRING) {
-		if (OSSL_PARAM_get_int(p, &len) != 1 || len < RSA_PSS_SALTLEN_MAX)
+		if (OSSL_PARAM_get_int(p, &len) != 1 || len < SALTLEN_AUTO_DIGEST ||
+		    len > SALTLEN_MOST)
 			return 0;
 		s->salt_len = len;
 		return 1;
@@ -156,8 +163,8 @@ set_salt_len(struct signing *s, const OSSL_PARAM *p)
 			return 1;
 		}
 	}
-	n = p->data ? strtol(p->data, &end, 10) : -1;
-	if (n < 0 || n > 4096 || *end)
+	n = p->data ? strtol(p->data, &end, 10) : LONG_MIN;
+	if (n < SALTLEN_AUTO_DIGEST || n > SALTLEN_MOST || end == p->data || *end)
 		return 0;
 	s->salt_len = (int)n;
 	return 1;
@@ -170,9 +177,9 @@ signing_set_params(void *ctx, const OSSL_PARAM params[])
 
 	if (!params)
 		return 1;
-	return set_md(&s->md, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST)) &&
-	       set_md(
-		   &s->mgf1, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST)) &&
+	return set_md(s, &s->md, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST)) &&
+	       set_md(s, &s->mgf1,
+		   OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST)) &&
 	       set_padding(s, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE)) &&
 	       set_salt_len(s, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PSS_SALTLEN));
 }
@@ -217,11 +224,13 @@ key_bits(const struct signing *s)
 static int
 salt_bytes(const struct signing *s)
 {
-	int most = padding_pss_salt_max(s->md, key_bits(s));
+	int most = padding_pss_salt_max(s->md, key_bits(s)), size = EVP_MD_get_size(s->md);
 
 	switch (s->salt_len) {
 	case RSA_PSS_SALTLEN_DIGEST:
-		return EVP_MD_get_size(s->md);
+		return size;
+	case SALTLEN_AUTO_DIGEST:
+		return size < most ? size : most;
 	case RSA_PSS_SALTLEN_AUTO:
 	case RSA_PSS_SALTLEN_MAX:
 		return most;
@@ -288,14 +297,15 @@ signing_init(void *ctx, void *key, const OSSL_PARAM params[])
 	return s->key && signing_set_params(s, params);
 }
 
+/* keyd's clients cut the hash to the size of the curve's order (contracts/keyd.md 4.8), which is the key's size in bits. */
 static enum err_code
 sign_ec(
     const struct signing *s, const uint8_t *hash, size_t len, struct bytes *ret, struct err *err)
 {
-	struct bytes cut = { (uint8_t *)(uintptr_t)hash,
-		len < ECDSA_HASH_MAX ? len : ECDSA_HASH_MAX };
+	size_t most = (key_bits(s) + 7) / 8;
+	const struct bytes cut = { (uint8_t *)(uintptr_t)hash, len < most ? len : most };
 
-	return keyd_client_sign(s->key->client, s->key->handle, KEYD_ECDSA, &cut, ret, err);
+	return keyd_client_sign(s->provider->client, s->key->handle, KEYD_ECDSA, &cut, ret, err);
 }
 
 static enum err_code
@@ -315,15 +325,31 @@ sign_rsa(
 		salt = salt_bytes(s);
 		if (salt < 0)
 			return err_set(err, ERR_INVALID, "salt does not fit the key");
-		if (padding_pss(s->md, s->mgf1 ? s->mgf1 : s->md, (size_t)salt, key_bits(s), hash,
-			len, &padded, err))
+		if (padding_pss(s->provider->libctx, s->md, s->mgf1 ? s->mgf1 : s->md, (size_t)salt,
+			key_bits(s), hash, len, &padded, err))
 			return err->code;
 	} else if (s->md ? padding_digest_info(s->md, hash, len, &padded, err)
 			 : bytes_copy(&padded, hash, len, err)) {
 		return err->code;
 	}
 	return keyd_client_encrypt(
-	    s->key->client, s->key->handle, cipher, NULL, NULL, &padded, ret, err);
+	    s->provider->client, s->key->handle, cipher, NULL, NULL, &padded, ret, err);
+}
+
+static enum err_code
+sign(const struct signing *s, const uint8_t *hash, size_t len, struct bytes *ret, struct err *err)
+{
+	AUTO(bytes_done) struct bytes signature = { 0 };
+	size_t most = (size_t)EVP_PKEY_get_size(s->key->public_half);
+
+	if (s->key->ec ? sign_ec(s, hash, len, &signature, err)
+		       : sign_rsa(s, hash, len, &signature, err))
+		return err->code;
+	if (signature.len == 0 || signature.len > most || (!s->key->ec && signature.len != most))
+		return err_set(
+		    err, ERR_PROTOCOL, "keyd's signature is not as long as the key's are");
+	*ret = bytes_take(&signature);
+	return ERR_OK;
 }
 
 static int
@@ -333,19 +359,19 @@ signing_sign(void *ctx, unsigned char *out, size_t *out_len, size_t size, const 
 	const struct signing *s = ctx;
 	AUTO(bytes_done) struct bytes signature = { 0 };
 	struct err err = { 0 };
+	enum err_code code;
 
 	if (!out) { /* libcrypto asks for the size before each signature */
 		*out_len = (size_t)EVP_PKEY_get_size(s->key->public_half);
 		return 1;
 	}
-	provider_forget_error();
-	if (s->key->ec ? sign_ec(s, hash, hash_len, &signature, &err)
-		       : sign_rsa(s, hash, hash_len, &signature, &err))
-		return provider_failed(&err);
-	if (signature.len > size) {
-		err_set(&err, ERR_PROTOCOL, "keyd's signature is longer than the key's can be");
-		return provider_failed(&err);
-	}
+	ERR_set_mark();
+	code = sign(s, hash, hash_len, &signature, &err);
+	ERR_pop_to_mark();
+	if (!code && signature.len > size)
+		code = err_set(&err, ERR_INVALID, "no room for the signature");
+	if (code)
+		return provider_failed(s->provider, &err);
 	memcpy(out, signature.data, signature.len);
 	*out_len = signature.len;
 	return 1;
@@ -362,6 +388,9 @@ ctxp(EVP_PKEY_CTX **ctx)
 static int
 verify_setup(const struct signing *s, EVP_PKEY_CTX *peer)
 {
+	/* what is automatic in signing is read from the signature in verifying, also by a libcrypto that knows fewer words */
+	int salt = s->salt_len == SALTLEN_AUTO_DIGEST ? RSA_PSS_SALTLEN_AUTO : s->salt_len;
+
 	if (s->md && EVP_PKEY_CTX_set_signature_md(peer, s->md) != 1)
 		return 0;
 	if (s->key->ec)
@@ -370,7 +399,7 @@ verify_setup(const struct signing *s, EVP_PKEY_CTX *peer)
 		return 0;
 	if (s->padding != RSA_PKCS1_PSS_PADDING)
 		return 1;
-	return EVP_PKEY_CTX_set_rsa_pss_saltlen(peer, s->salt_len) == 1 &&
+	return EVP_PKEY_CTX_set_rsa_pss_saltlen(peer, salt) == 1 &&
 	       (!s->mgf1 || EVP_PKEY_CTX_set_rsa_mgf1_md(peer, s->mgf1) == 1);
 }
 
@@ -380,7 +409,8 @@ signing_verify(void *ctx, const unsigned char *signature, size_t signature_len,
 {
 	const struct signing *s = ctx;
 	AUTO(ctxp)
-	EVP_PKEY_CTX *peer = EVP_PKEY_CTX_new_from_pkey(NULL, s->key->public_half, PROVIDER_PEER);
+	EVP_PKEY_CTX *peer =
+	    EVP_PKEY_CTX_new_from_pkey(s->provider->libctx, s->key->public_half, PROVIDER_PEER);
 
 	if (!peer || EVP_PKEY_verify_init(peer) != 1 || !verify_setup(s, peer))
 		return 0;
@@ -394,7 +424,7 @@ digest_init(void *ctx, const char *name, void *key, const OSSL_PARAM params[])
 {
 	struct signing *s = ctx;
 
-	if (!signing_init(s, key, NULL) || !replace_md(&s->md, name && *name ? name : "SHA256"))
+	if (!signing_init(s, key, NULL) || !replace_md(s, &s->md, name && *name ? name : "SHA256"))
 		return 0;
 	if (!s->hash)
 		s->hash = EVP_MD_CTX_new();

@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
+#include <openssl/objects.h>
 #include <openssl/rsa.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,11 +13,10 @@
 #include "base/b64.h"
 #include "crypto/digest.h"
 
-#define ENTRIES	 128
-#define ONLY	 "provider=default"
-#define KEY_LEN	 32
-#define TAG_LEN	 16
-#define P256_OID "\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+#define ENTRIES 128
+#define ONLY	"provider=default"
+#define KEY_LEN 32
+#define TAG_LEN 16
 
 struct keyd_client {
 	int unused;
@@ -33,6 +33,7 @@ static struct {
 	struct entry entries[ENTRIES];
 	unsigned calls[FAKE_ANY + 1];
 	bool points_uncompressed;
+	const char *lie_name, *lie;
 	struct {
 		bool armed;
 		enum fake_keyd_op op;
@@ -94,6 +95,14 @@ fake_keyd_compress_points(bool yes)
 {
 	LOCKED;
 	fake.points_uncompressed = !yes;
+}
+
+void
+fake_keyd_lie(const char *name, const char *value)
+{
+	LOCKED;
+	fake.lie_name = name;
+	fake.lie = value;
 }
 
 static struct entry *
@@ -459,6 +468,24 @@ ec_point(EVP_PKEY *pair, struct bytes *ret, struct err *err)
 }
 
 static enum err_code
+curve_oid(EVP_PKEY *pair, struct bytes *ret, struct err *err)
+{
+	char name[64];
+	unsigned char der[64], *at = der;
+	ASN1_OBJECT *oid = NULL;
+	enum err_code code;
+
+	if (EVP_PKEY_get_group_name(pair, name, sizeof(name), NULL) == 1)
+		oid = OBJ_txt2obj(name, 0);
+	if (!oid || i2d_ASN1_OBJECT(oid, NULL) > (int)sizeof(der))
+		code = err_openssl(err, "ec-curve-oid");
+	else
+		code = bytes_copy(ret, der, (size_t)i2d_ASN1_OBJECT(oid, &at), err);
+	ASN1_OBJECT_free(oid);
+	return code;
+}
+
+static enum err_code
 rsa_number(EVP_PKEY *pair, const char *param, struct bytes *ret, struct err *err)
 {
 	BIGNUM *number = NULL;
@@ -490,10 +517,12 @@ keyd_client_parameter(
 	if (!e)
 		return invalid_handle(err);
 	ec = EVP_PKEY_is_a(e->pair, "EC");
+	if (fake.lie_name && strcmp(name, fake.lie_name) == 0)
+		return str_copy(ret_value, fake.lie, err);
 	if (strcmp(name, "algorithm") == 0)
 		return str_copy(ret_value, ec ? "ECDSA" : "RSA", err);
 	if (ec && strcmp(name, "ec-curve-oid") == 0)
-		code = bytes_copy(&value, P256_OID, sizeof(P256_OID) - 1, err);
+		code = curve_oid(e->pair, &value, err);
 	else if (ec && strcmp(name, "ec-point") == 0)
 		code = ec_point(e->pair, &value, err);
 	else if (!ec && strcmp(name, "rsa-modulus") == 0)

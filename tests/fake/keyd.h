@@ -43,4 +43,7 @@ bool fake_keyd_has_key(const char *id);
 /* The form of ec-point: compressed as upstream's keyd (the default) or not (contracts/client-facts.md 14). */
 void fake_keyd_compress_points(bool yes);
 
+/* Answer every question for that parameter with value, as on the wire (both live until the reset); NULL: the truth. */
+void fake_keyd_lie(const char *name, const char *value);
+
 #endif

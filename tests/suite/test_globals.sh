@@ -22,7 +22,7 @@ sandbox_landlock.o kept'
 allowed+='
 digest.o kept
 digest.o kept_once
-provider.o installed
+builtin.o installed
 sandbox_filter.o refusal
 spawn.o role_option'
 for archive in common apart keyd certd identityd tpmd edged; do

@@ -1,5 +1,3 @@
-#include "tests/support/support.h"
-
 #include <malloc.h>
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -14,62 +12,14 @@
 
 #include "crypto/digest.h"
 #include "crypto/x509.h"
-#include "provider/provider.h"
-#include "tests/fake/keyd.h"
+#include "tests/common/provider/fixture.h"
 
 /* Rows by the traps of design/provider.md that apply to a built-in provider in the default library context. */
-
-#define EC_ID  "ec-key"
-#define RSA_ID "rsa key/1%"
-
-static void
-ctxp(EVP_PKEY_CTX **ctx)
-{
-	EVP_PKEY_CTX_free(*ctx);
-}
-
-static void
-md_ctxp(EVP_MD_CTX **ctx)
-{
-	EVP_MD_CTX_free(*ctx);
-}
 
 static void
 namep(X509_NAME **name)
 {
 	X509_NAME_free(*name);
-}
-
-static EVP_PKEY *
-open_id(const char *id)
-{
-	EVP_PKEY *key = NULL;
-	struct err err = { 0 };
-
-	ck_ok(provider_key_by_id(id, &key, &err));
-	ck_assert_uint_eq(ERR_peek_error(), 0);
-	return key;
-}
-
-/* Provider installed, one key of each kind in keyd. */
-static void
-set_up(void)
-{
-	const struct unix_client_config config = { 0 };
-	static struct keyd_client
-	    *client; /* the provider's from the first test on, where tests share a process */
-	AUTO(str_freep) char *ec = NULL;
-	AUTO(str_freep) char *rsa = NULL;
-	struct err err = { 0 };
-
-	fake_keyd_reset();
-	ERR_clear_error();
-	if (!client)
-		ck_ok(keyd_client_new(&config, &client, &err));
-	ck_ok(keyd_client_create_key_pair(client, EC_ID, "ec-p256", &ec, &err));
-	ck_ok(keyd_client_create_key_pair(client, RSA_ID, "rsa-2048", &rsa, &err));
-	ck_ok(provider_install(client, &err));
-	ck_assert_uint_eq(ERR_peek_error(), 0);
 }
 
 static const char *const key_ids[] = { EC_ID, RSA_ID };
@@ -386,20 +336,6 @@ START_TEST(test_default_unharmed)
 }
 END_TEST
 
-/* contracts/client-facts.md 14: both forms of the point */
-START_TEST(test_points)
-{
-	AUTO(x509_keyp) EVP_PKEY *compressed = NULL;
-	AUTO(x509_keyp) EVP_PKEY *plain = NULL;
-
-	set_up();
-	compressed = open_id(EC_ID);
-	fake_keyd_compress_points(false);
-	plain = open_id(EC_ID);
-	ck_assert_int_eq(EVP_PKEY_eq(compressed, plain), 1);
-}
-END_TEST
-
 /* trap 10: by id and by handle, whatever characters either has */
 START_TEST(test_handles)
 {
@@ -459,21 +395,6 @@ START_TEST(test_failures)
 	err_clear(&err);
 	ck_ok(provider_last_error(&err));
 	ck_assert_int_eq(sign_once(key), 1);
-}
-END_TEST
-
-/* a key pair that keyd describes in a way that cannot be */
-START_TEST(test_odd_keys)
-{
-	EVP_PKEY *none = NULL;
-	struct err err = { 0 };
-
-	set_up();
-	fake_keyd_put_pair("p384", EVP_EC_gen("P-384"));
-	/* the fake says P-256, the point is of another curve */
-	ck_err(provider_key_by_id("p384", &none, &err), ERR_CRYPTO);
-	ck_assert_ptr_null(none);
-	ck_assert_uint_eq(ERR_peek_error(), 0);
 }
 END_TEST
 
@@ -637,5 +558,5 @@ START_TEST(test_threads)
 END_TEST
 
 TEST_MAIN("provider", test_requests, test_certificates, test_pss_request, test_raw_digest,
-    test_refuses_parameters, test_no_export, test_default_unharmed, test_points, test_handles,
-    test_failures, test_odd_keys, test_store, test_tls, test_flat, test_threads)
+    test_refuses_parameters, test_no_export, test_default_unharmed, test_handles, test_failures,
+    test_store, test_tls, test_flat, test_threads)
