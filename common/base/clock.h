@@ -24,5 +24,10 @@ bool clock_cond_wait(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadl
  * the year 0 and after 9999 give the first and the last second that can be written.
  */
 void clock_rfc3339(int64_t unix_seconds, const char *suffix, char *out);
+/*
+ * Unix seconds of an RFC 3339 time (its section 5.6): 'T' or 't' between date and time, "Z", "z" or an offset of hours and minutes behind them,
+ * a fraction of a second cut off.  False: it is none, or has no offset.
+ */
+bool clock_read_rfc3339(const char *text, int64_t *ret);
 
 #endif

@@ -38,6 +38,65 @@ START_TEST(test_rfc3339)
 }
 END_TEST
 
+/* RFC 3339, 5.6 and the examples of 5.8; the seconds by date -u -d TEXT +%s */
+static const struct {
+	const char *text;
+	int64_t seconds; /* 0: refused */
+} readable[] = {
+	{ "1985-04-12T23:20:50.52Z", 482196050 },
+	{ "1996-12-19T16:39:57-08:00", 851042397 },
+	{ "1990-12-31T23:59:60Z", 662688000 },
+	{ "1990-12-31T15:59:60-08:00", 662688000 },
+	{ "1937-01-01T12:00:27.87+00:20", -1041337173 },
+	{ "2027-01-01T00:00:00Z", 1798761600 },
+	{ "2027-01-01t00:00:00z", 1798761600 },
+	{ "2024-02-29T00:00:00Z", 1709164800 },
+	{ "0000-01-01T00:00:00Z", -62167219200 },
+	{ "9999-12-31T23:59:59Z", 253402300799 },
+	{ "", 0 },
+	{ "2027-01-01", 0 },
+	{ "2027-01-01T00:00:00", 0 },
+	{ "2027-01-01 00:00:00Z", 0 },
+	{ "2027-01-01T00:00Z", 0 },
+	{ "2027-01-01T00:00:00.Z", 0 },
+	{ "2027-01-01T00:00:00,5Z", 0 },
+	{ "2027-01-01T00:00:00+0100", 0 },
+	{ "2027-01-01T00:00:00+24:00", 0 },
+	{ "2027-01-01T00:00:00+01:60", 0 },
+	{ "2027-01-01T00:00:00+01:00x", 0 },
+	{ "2027-01-01T00:00:00Zx", 0 },
+	{ "2027-01-01T24:00:00Z", 0 },
+	{ "2027-01-01T00:60:00Z", 0 },
+	{ "2027-01-01T00:00:61Z", 0 },
+	{ "2027-00-01T00:00:00Z", 0 },
+	{ "2027-13-01T00:00:00Z", 0 },
+	{ "2027-01-00T00:00:00Z", 0 },
+	{ "2027-01-32T00:00:00Z", 0 },
+	{ "2027-02-29T00:00:00Z", 0 },
+	{ "2100-02-29T00:00:00Z", 0 },
+	{ "+027-01-01T00:00:00Z", 0 },
+	{ "10000-01-01T00:00:00Z", 0 },
+};
+
+START_TEST(test_read_rfc3339)
+{
+	for (size_t i = 0; i < ARRAY_LEN(readable); i++) {
+		int64_t seconds = 0;
+		bool good = clock_read_rfc3339(readable[i].text, &seconds);
+
+		ck_assert_msg(good == (readable[i].seconds != 0) && seconds == readable[i].seconds,
+		    "%s: %lld", readable[i].text, (long long)seconds);
+	}
+	/* at every place one character less */
+	for (size_t len = 0; len < strlen("2027-01-01T00:00:00+01:00"); len++) {
+		AUTO(str_freep) char *cut = strndup("2027-01-01T00:00:00+01:00", len);
+		int64_t seconds;
+
+		ck_assert(!clock_read_rfc3339(cut, &seconds));
+	}
+}
+END_TEST
+
 START_TEST(test_now)
 {
 	uint64_t start = clock_mono_ms();
@@ -98,4 +157,4 @@ START_TEST(test_cond)
 }
 END_TEST
 
-TEST_MAIN("base/clock", test_rfc3339, test_now, test_left, test_cond)
+TEST_MAIN("base/clock", test_rfc3339, test_read_rfc3339, test_now, test_left, test_cond)
