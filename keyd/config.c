@@ -1,8 +1,10 @@
 #include "keyd/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "data/uri.h"
 
 #define PKCS11 "pkcs11:"
@@ -58,6 +60,17 @@ free_string(void *value)
 	str_freep(value);
 }
 
+static enum err_code
+moment(const char *in, void *ret, struct err *err)
+{
+	if (!clock_read_rfc3339(in, ret))
+		return err_set(
+		    err, ERR_INVALID, "expected a time with offset, as 2027-01-01T00:00:00Z");
+	return ERR_OK;
+}
+
+static const char *const use_defaults[] = { "deny", "contract", NULL };
+
 const char *const keyd_backend_types[] = { "file", "pkcs11", "tpm", "plugin", NULL };
 
 /* clang-format off */
@@ -90,6 +103,23 @@ FIELDS_ARM(principal_fields, keyd_config_principal,
 	INT (uid,  "uid",  REQUIRED, 0, UINT32_MAX),
 	STRS(keys, "keys", REQUIRED));
 
+FIELDS_ARM(verb_fields, keyd_config_verb,
+	ENUM(verb, NULL, VALUE | REQUIRED, permit_verb_names));
+
+FIELDS_ARM(algorithm_fields, keyd_config_algorithm,
+	ENUM(algorithm, NULL, VALUE | REQUIRED, permit_algorithm_names));
+
+FIELDS_ARM(use_fields, keyd_config_use,
+	INT      (uid,             "uid",             REQUIRED, 0, UINT32_MAX),
+	STRS     (keys,            "keys",            REQUIRED),
+	LIST     (verbs,           "verbs",           REQUIRED, verb_fields),
+	FIELD_ROW(FIELD_LIST, algorithms, "algorithms", PRESENT,
+		.offset2 = offsetof(self, has_algorithms), .sub = algorithm_fields),
+	INT      (rate_per_second, "rate_per_second", OPTIONAL, 1, 1000000),
+	INT      (uses_per_day,    "uses_per_day",    OPTIONAL, 1, 1000000000),
+	FIELD_ROW(FIELD_PARSE, not_after, "not_after", PRESENT,
+		.offset2 = offsetof(self, has_not_after), .parse = moment));
+
 FIELDS_ARM(endpoints_fields, keyd_config_endpoints,
 	PARSE(aziot_keyd, "aziot_keyd", OPTIONAL, socket_uri,  free_string),
 	PARSE(aziot_tpmd, "aziot_tpmd", OPTIONAL, socket_path, free_string));
@@ -101,15 +131,68 @@ FIELDS(keyd_config,
 	TABLE (backends,     "backends",       CLOSED,   backend_fields),
 	LIST  (placements,   "placement",      CLOSED,   placement_fields),
 	LIST  (principals,   "principal",      OPTIONAL, principal_fields),
+	LIST  (uses,         "use",            CLOSED,   use_fields),
+	ENUM  (use_default,  "use_default",    OPTIONAL, use_defaults),
 	OBJECT(endpoints,    "endpoints",      OPTIONAL, endpoints_fields));
 /* clang-format on */
+
+static struct permit_rule
+rule_of(const struct keyd_config_use *use)
+{
+	struct permit_rule rule = {
+		.uid = (uint32_t)use->uid,
+		.patterns = (const char *const *)use->keys.at,
+		.n_patterns = use->keys.n,
+		.algorithms = use->has_algorithms ? 0 : PERMIT_ALL,
+		.rate_per_second = (uint32_t)use->rate_per_second,
+		.uses_per_day = (uint64_t)use->uses_per_day,
+		.not_after = use->has_not_after ? use->not_after : INT64_MAX,
+	};
+
+	for (size_t i = 0; i < use->verbs.n; i++)
+		rule.verbs |= 1U << use->verbs.at[i].verb;
+	for (size_t i = 0; i < use->algorithms.n; i++)
+		rule.algorithms |= 1U << use->algorithms.at[i].algorithm;
+	return rule;
+}
+
+/* As many as in uses; borrows from it. */
+static enum err_code
+rules_of(const struct keyd_config *config, struct permit_rule **ret, struct err *err)
+{
+	struct permit_rule *rules = calloc(config->uses.n + 1, sizeof(*rules));
+
+	if (!rules)
+		return err_nomem(err);
+	for (size_t i = 0; i < config->uses.n; i++)
+		rules[i] = rule_of(&config->uses.at[i]);
+	*ret = rules;
+	return ERR_OK;
+}
+
+static enum err_code
+check_uses(const void *value, char *ret_path, size_t path_size, struct err *err)
+{
+	const struct keyd_config *config = value;
+	struct permit_rule *rules;
+	size_t bad = 0;
+	enum err_code code = rules_of(config, &rules, err);
+
+	if (code)
+		return code;
+	code = permit_check(rules, config->uses.n, config->places.homedir_path, &bad, err);
+	free(rules);
+	if (code)
+		snprintf(ret_path, path_size, "use[%zu]", bad);
+	return code;
+}
 
 enum err_code
 keyd_config_load(const struct config_source *from, struct keyd_config *ret, struct err *err)
 {
 	AUTO(keyd_config_done) struct keyd_config config = { 0 };
 
-	if (config_read(from, keyd_config_fields, &config, true, err))
+	if (config_read_checked(from, keyd_config_fields, &config, true, check_uses, err))
 		return err->code;
 	if (config.max_requests == 0)
 		config.max_requests = KEYD_MAX_REQUESTS;
@@ -135,6 +218,20 @@ keyd_config_apply_policy(const struct keyd_config *config, struct policy *policy
 			.n_patterns = p->keys.n };
 	}
 	code = policy_set(policy, rules, n, err);
+	free(rules);
+	return code;
+}
+
+enum err_code
+keyd_config_apply_permit(const struct keyd_config *config, struct permit *permit, struct err *err)
+{
+	struct permit_rule *rules;
+	enum err_code code = rules_of(config, &rules, err);
+
+	if (code)
+		return code;
+	code = permit_set(
+	    permit, rules, config->uses.n, config->use_default == KEYD_USE_CONTRACT, err);
 	free(rules);
 	return code;
 }

@@ -3,6 +3,7 @@
 
 #include "data/config.h"
 #include "keyd/keys.h"
+#include "keyd/permit.h"
 #include "keyd/policy.h"
 
 /* keyd's configuration (contracts/keyd.md 5), as read by its table. */
@@ -52,6 +53,25 @@ struct keyd_config_principal {
 	FIELDS_LIST(char *) keys; /* patterns, see data/pattern.h */
 };
 
+struct keyd_config_verb {
+	int verb; /* enum permit_verb */
+};
+struct keyd_config_algorithm {
+	int algorithm; /* enum permit_algorithm */
+};
+
+/* [[use]]: what may be done with which keys by whom; see permit.h. */
+struct keyd_config_use {
+	int64_t uid;
+	FIELDS_LIST(char *) keys; /* patterns */
+	FIELDS_LIST(struct keyd_config_verb) verbs;
+	FIELDS_LIST(struct keyd_config_algorithm) algorithms;
+	bool has_algorithms;		       /* else all */
+	int64_t rate_per_second, uses_per_day; /* 0: absent */
+	int64_t not_after;		       /* Unix seconds */
+	bool has_not_after;
+};
+
 struct keyd_config_endpoints {
 	char *aziot_keyd; /* "unix:///path" or "fd://name"; NULL: the contract's */
 	char *aziot_tpmd; /* path of a "unix:///path" URI; NULL: the contract's */
@@ -64,8 +84,13 @@ struct keyd_config {
 	FIELDS_LIST(struct keyd_config_backend) backends;
 	FIELDS_LIST(struct keyd_config_placement) placements;
 	FIELDS_LIST(struct keyd_config_principal) principals;
+	FIELDS_LIST(struct keyd_config_use) uses;
+	int use_default; /* enum keyd_use_default */
 	struct keyd_config_endpoints endpoints;
 };
+
+/* What holds for keys that no [[use]] rule names, where there are rules. */
+enum keyd_use_default { KEYD_USE_DENY, KEYD_USE_CONTRACT };
 
 FIELDS_DECLARE(keyd_config);
 
@@ -82,5 +107,8 @@ enum err_code keyd_config_load(
 /* Put the principals in force. */
 enum err_code keyd_config_apply_policy(
     const struct keyd_config *config, struct policy *policy, struct err *err) MUST_CHECK;
+/* Put the [[use]] rules in force. */
+enum err_code keyd_config_apply_permit(
+    const struct keyd_config *config, struct permit *permit, struct err *err) MUST_CHECK;
 
 #endif

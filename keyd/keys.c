@@ -15,6 +15,7 @@
 
 struct keys {
 	struct policy *policy;
+	struct permit *permit;
 	struct mech *mech;
 	struct stores_config places;
 	struct stores *stores;
@@ -101,6 +102,7 @@ keys_open(
 	if (!k)
 		return err_nomem(err);
 	k->policy = policy;
+	k->permit = config->permit;
 	if (open_in(k, config, err)) {
 		keys_close(k);
 		return err->code;
@@ -162,6 +164,15 @@ may_block(const struct keys *k, const char *id, struct err *err)
 		return ERR_OK;
 	pool_want(stores_pool(k->stores, id));
 	return err_set(err, ERR_WOULD_BLOCK, "a key is to be opened or changed");
+}
+
+enum err_code
+keys_permit(struct keys *k, const struct peer *peer, const char *id, enum permit_verb verb,
+    enum permit_algorithm algorithm, struct err *err)
+{
+	enum err_code code = permit_use(k->permit, peer, id, verb, algorithm, err);
+
+	return code == ERR_WOULD_BLOCK ? may_block(k, id, err) : code;
 }
 
 /* Handles of a process without homedir end with it, so there is nothing to count. */
@@ -468,7 +479,8 @@ delete_by_handle(struct keys *k, const struct peer *peer, const char *text, enum
 		err_set(err, ERR_INVALID, "%s", misfit);
 		return err_param(err, "handle");
 	}
-	if (policy_allow(k->policy, peer, h.id, err) || may_block(k, h.id, err))
+	if (policy_allow(k->policy, peer, h.id, err) || may_block(k, h.id, err) ||
+	    keys_permit(k, peer, h.id, PERMIT_DELETE, PERMIT_NO_ALGORITHM, err))
 		return err->code;
 	cache_claim(k->cache, h.id, &claim);
 	return delete_claimed(k, &h, err);

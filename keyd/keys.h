@@ -1,6 +1,7 @@
 #ifndef KEYD_KEYS_H
 #define KEYD_KEYS_H
 
+#include "keyd/permit.h"
 #include "keyd/policy.h"
 #include "keyd/stores.h"
 
@@ -11,7 +12,7 @@
  * key) on a thread where pool_may_block() says no answers ERR_WOULD_BLOCK, before any side effect.  Otherwise:
  *
  *   ERR_INVALID   no such key, or a parameter does not fit; the text is the contract's
- *   ERR_DENIED    policy_allow
+ *   ERR_DENIED    policy_allow, permit_use
  *   ERR_INTERNAL  a key is damaged; it stays as it is, for somebody to repair (decisions.md, malformed key file)
  *   ERR_IO, ERR_CRYPTO, ERR_NOMEM
  *
@@ -24,11 +25,12 @@ struct keys;
 struct keys_config {
 	const char *homedir; /* made when absent; NULL: handles end with the process */
 	struct stores_config stores;
+	struct permit *permit; /* NULL: holding a handle is enough */
 };
 
 /*
  * Open all places and the handle secret `<homedir>/handles.key`, made on first use and never replaced.
- * ERR_INTERNAL: it is lost or damaged; the text says what to do.  config and policy must outlive the result.
+ * ERR_INTERNAL: it is lost or damaged; the text says what to do.  config, permit and policy must outlive the result.
  */
 enum err_code keys_open(const struct keys_config *config, struct policy *policy, struct keys **ret,
     struct err *err) MUST_CHECK;
@@ -57,7 +59,7 @@ enum err_code keys_load_pair(struct keys *k, const struct peer *peer, const char
 enum err_code keys_move_pair(struct keys *k, const struct peer *peer, const char *from,
     const char *to, struct err *err) MUST_CHECK;
 
-/* --- by handle: holding one is enough, but to delete the peer must be a principal of the id as well */
+/* --- by handle: holding one is enough where permit_use allows it; to delete the peer must be a principal of the id as well */
 
 /* Success when the key is gone already.  Every handle of the id is dead afterwards, for good. */
 enum err_code keys_delete(

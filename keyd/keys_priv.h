@@ -22,6 +22,10 @@ enum err_code keys_open_handle(
 /* Is the handle of an id that was not deleted since?  The key itself need not exist. */
 enum err_code keys_check_handle(struct keys *k, const struct handle *h, struct err *err) MUST_CHECK;
 
+/* permit_use, where ERR_WOULD_BLOCK leads to the pool of the id. */
+enum err_code keys_permit(struct keys *k, const struct peer *peer, const char *id,
+    enum permit_verb verb, enum permit_algorithm algorithm, struct err *err) MUST_CHECK;
+
 const struct mech *keys_mech(const struct keys *k);
 
 #endif

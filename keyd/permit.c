@@ -51,32 +51,38 @@ struct permit {
 
 const char *const permit_verb_names[] = { "sign", "derive", "encrypt", "decrypt", "export",
 	"delete", NULL };
-const char *const permit_algorithm_names[] = { "ECDSA", "HMAC-SHA256", "AEAD", "RSA-PKCS1",
+const char *const permit_algorithm_names[] = { "ECDSA", "HMAC-SHA256", "EdDSA", "AEAD", "RSA-PKCS1",
 	"RSA-NO-PADDING", NULL };
 _Static_assert(ARRAY_LEN(permit_verb_names) == PERMIT_VERBS + 1, "a name for each");
 _Static_assert(ARRAY_LEN(permit_algorithm_names) == PERMIT_ALGORITHMS + 1, "a name for each");
 
+/* Without a default, so that the compiler asks for what is new on the wire. */
 enum permit_algorithm
 permit_of_mech(enum keyd_mech mech)
 {
-	static const enum permit_algorithm of[] = {
-		[KEYD_ECDSA] = PERMIT_ECDSA,
-		[KEYD_HMAC_SHA256] = PERMIT_HMAC_SHA256,
-	};
-
-	return of[mech];
+	switch (mech) {
+	case KEYD_ECDSA:
+		return PERMIT_ECDSA;
+	case KEYD_HMAC_SHA256:
+		return PERMIT_HMAC_SHA256;
+	case KEYD_EDDSA:
+		return PERMIT_EDDSA;
+	}
+	abort();
 }
 
 enum permit_algorithm
 permit_of_cipher(enum keyd_cipher cipher)
 {
-	static const enum permit_algorithm of[] = {
-		[KEYD_AEAD] = PERMIT_AEAD,
-		[KEYD_RSA_PKCS1] = PERMIT_RSA_PKCS1,
-		[KEYD_RSA_NO_PADDING] = PERMIT_RSA_NO_PADDING,
-	};
-
-	return of[cipher];
+	switch (cipher) {
+	case KEYD_AEAD:
+		return PERMIT_AEAD;
+	case KEYD_RSA_PKCS1:
+		return PERMIT_RSA_PKCS1;
+	case KEYD_RSA_NO_PADDING:
+		return PERMIT_RSA_NO_PADDING;
+	}
+	abort();
 }
 
 /* --- begin and end */

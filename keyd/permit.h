@@ -28,6 +28,7 @@ enum permit_verb {
 enum permit_algorithm {
 	PERMIT_ECDSA,
 	PERMIT_HMAC_SHA256,
+	PERMIT_EDDSA,
 	PERMIT_AEAD,
 	PERMIT_RSA_PKCS1,
 	PERMIT_RSA_NO_PADDING,

@@ -20,6 +20,7 @@ keyd_free(struct keyd *keyd)
 {
 	http_server_free(keyd->http);
 	keys_close(keyd->keys);
+	permit_free(keyd->permit);
 	policy_free(keyd->policy);
 	fd_closep(&keyd->socket);
 	layout_done(&keyd->layout);
@@ -86,11 +87,22 @@ warm_up(struct err *err)
 	return code;
 }
 
+/* Here and not when the configuration is read: counts are kept by the service user. */
+static enum err_code
+open_permit(struct keyd *keyd, struct err *err)
+{
+	const struct permit_config config = { .homedir = keyd->config.places.homedir_path };
+
+	if (permit_new(&config, &keyd->permit, err))
+		return err->code;
+	return keyd_config_apply_permit(&keyd->config, keyd->permit, err);
+}
+
 enum err_code
 keyd_prepare(struct daemon *d, struct err *err)
 {
 	struct keyd *keyd = d->service;
-	const struct keys_config config = {
+	struct keys_config config = {
 		.homedir = keyd->config.places.homedir_path,
 		.stores = keyd->layout.stores,
 	};
@@ -99,7 +111,10 @@ keyd_prepare(struct daemon *d, struct err *err)
 	json_wipe_memory();
 	if (!config.homedir)
 		log_warn("no homedir_path: no key can be made, and handles end with this process");
-	if (warm_up(err) || keys_open(&config, keyd->policy, &keyd->keys, err))
+	if (warm_up(err) || open_permit(keyd, err))
+		return err->code;
+	config.permit = keyd->permit;
+	if (keys_open(&config, keyd->policy, &keyd->keys, err))
 		return err->code;
 	return http_server_new(&http, &keyd->http, err);
 }
@@ -145,7 +160,7 @@ keyd_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 		return err->code;
 	if (add_all_preloaded(&keyd->layout, paths, err))
 		return err->code;
-	/* principals are read again on SIGHUP */
+	/* principals and uses are read again on SIGHUP */
 	if (sandbox_paths_add_dir_of(paths, d->config_file, SANDBOX_READ, err))
 		return err->code;
 	return sandbox_paths_add(paths, d->config_dir, SANDBOX_READ, err);
@@ -163,7 +178,7 @@ keyd_serve(struct daemon *d, struct err *err)
 	return http_server_start(keyd->http, err);
 }
 
-/* Principals alone are re-read, as upstream does; and opened keys forgotten, so that files changed by hand count. */
+/* Principals and uses alone are re-read, as upstream does with principals; and opened keys forgotten, so that files changed by hand count. */
 enum err_code
 keyd_reload(struct daemon *d, struct err *err)
 {
@@ -172,6 +187,7 @@ keyd_reload(struct daemon *d, struct err *err)
 	AUTO(keyd_config_done) struct keyd_config fresh = { 0 };
 
 	if (keyd_config_load(&from, &fresh, err) ||
+	    keyd_config_apply_permit(&fresh, keyd->permit, err) ||
 	    keyd_config_apply_policy(&fresh, keyd->policy, err))
 		return err->code;
 	keys_forget(keyd->keys);

@@ -13,6 +13,7 @@ struct keyd {
 	struct keyd_config config;
 	struct layout layout; /* borrows from config */
 	struct policy *policy;
+	struct permit *permit;
 	struct keys *keys;
 	struct http_server *http;
 	int socket; /* -1 once the server has it */

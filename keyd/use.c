@@ -58,7 +58,6 @@ keys_derive(struct keys *k, const struct peer *peer, const char *base_handle,
 {
 	AUTO(handle_done) struct handle h = { 0 };
 
-	(void)peer;
 	if (keys_read_handle(k, base_handle, &h, err))
 		return err->code;
 	if (is_derived(&h)) {
@@ -66,7 +65,8 @@ keys_derive(struct keys *k, const struct peer *peer, const char *base_handle,
 		    "nested derived keys are not supported, import the outer derived key first");
 		return err_param(err, "handle");
 	}
-	if (keys_check_handle(k, &h, err))
+	if (keys_check_handle(k, &h, err) ||
+	    keys_permit(k, peer, h.id, PERMIT_DERIVE, PERMIT_NO_ALGORITHM, err))
 		return err->code;
 	h.kind = h.kind == HANDLE_PAIR ? HANDLE_DERIVED_PAIR : HANDLE_DERIVED_KEY;
 	bytes_done(&h.data);
@@ -82,14 +82,14 @@ keys_export_derived(struct keys *k, const struct peer *peer, const char *handle,
 	AUTO(handle_done) struct handle h = { 0 };
 	AUTO(key_putp) struct key *key = NULL;
 
-	(void)peer;
 	if (keys_read_handle(k, handle, &h, err))
 		return err->code;
 	if (!is_derived(&h)) {
 		err_set(err, ERR_INVALID, "handle is not for a derived key");
 		return err_param(err, "handle");
 	}
-	if (keys_open_handle(k, &h, &key, err))
+	if (keys_open_handle(k, &h, &key, err) ||
+	    keys_permit(k, peer, h.id, PERMIT_EXPORT, PERMIT_NO_ALGORITHM, err))
 		return err->code;
 	return key->backend->derive(key, &h.data, ret_key, err);
 }
@@ -109,19 +109,36 @@ opened_done(struct opened *o)
 	bytes_done(&o->derived);
 }
 
-/* Open handle for an operation that is one of key pairs, or one of keys and derived keys (contract 4.8, 4.9). */
+/* What somebody wants to do with a handle. */
+struct use {
+	const struct peer *peer;
+	enum permit_verb verb;
+	enum permit_algorithm algorithm;
+};
+
+/* Of pairs or of all other keys (contract 4.8, 4.9); there is no decryption with a key pair. */
+static bool
+mechanism_fits(const struct handle *h, const struct use *use)
+{
+	if (use->algorithm == PERMIT_HMAC_SHA256 || use->algorithm == PERMIT_AEAD)
+		return h->kind != HANDLE_PAIR;
+	return h->kind == HANDLE_PAIR && use->verb != PERMIT_DECRYPT;
+}
+
 static enum err_code
-open_for(struct keys *k, const char *text, enum key_kind kind, struct opened *ret, struct err *err)
+open_for(
+    struct keys *k, const char *text, const struct use *use, struct opened *ret, struct err *err)
 {
 	AUTO(handle_done) struct handle h = { 0 };
 
 	if (keys_read_handle(k, text, &h, err))
 		return err->code;
-	if ((h.kind == HANDLE_PAIR) != (kind == KEY_PAIR)) {
+	if (!mechanism_fits(&h, use)) {
 		err_set(err, ERR_INVALID, "mechanism cannot be used with this key type");
 		return err_param(err, "mechanism");
 	}
-	if (keys_open_handle(k, &h, &ret->key, err))
+	if (keys_open_handle(k, &h, &ret->key, err) ||
+	    keys_permit(k, use->peer, h.id, use->verb, use->algorithm, err))
 		return err->code;
 	if (is_derived(&h))
 		return ret->key->backend->derive(ret->key, &h.data, &ret->derived, err);
@@ -146,10 +163,10 @@ enum err_code
 keys_sign(struct keys *k, const struct peer *peer, const char *handle, enum keyd_mech mech,
     const struct bytes *data, struct bytes *ret, struct err *err)
 {
+	const struct use use = { peer, PERMIT_SIGN, permit_of_mech(mech) };
 	AUTO(opened_done) struct opened o = { 0 };
 
-	(void)peer;
-	if (open_for(k, handle, mech == KEYD_HMAC_SHA256 ? KEY_SYMMETRIC : KEY_PAIR, &o, err))
+	if (open_for(k, handle, &use, &o, err))
 		return err->code;
 	if (o.derived.len)
 		return derived_sign(k, &o.derived, data, ret, err);
@@ -162,11 +179,11 @@ enum err_code
 keys_encrypt(struct keys *k, const struct peer *peer, const char *handle,
     const struct key_cipher *how, const struct bytes *plaintext, struct bytes *ret, struct err *err)
 {
+	const struct use use = { peer, how->cipher == KEYD_AEAD ? PERMIT_ENCRYPT : PERMIT_SIGN,
+		permit_of_cipher(how->cipher) };
 	AUTO(opened_done) struct opened o = { 0 };
-	enum key_kind kind = how->cipher == KEYD_AEAD ? KEY_SYMMETRIC : KEY_PAIR;
 
-	(void)peer;
-	if (open_for(k, handle, kind, &o, err))
+	if (open_for(k, handle, &use, &o, err))
 		return err->code;
 	if (o.derived.len
 		? mech_aead_seal(keys_mech(k), &o.derived, how->iv, how->aad, plaintext, ret, err)
@@ -180,16 +197,11 @@ keys_decrypt(struct keys *k, const struct peer *peer, const char *handle,
     const struct key_cipher *how, const struct bytes *ciphertext, struct bytes *ret,
     struct err *err)
 {
+	const struct use use = { peer, PERMIT_DECRYPT, permit_of_cipher(how->cipher) };
 	AUTO(opened_done) struct opened o = { 0 };
 
-	(void)peer;
-	/* there is no decryption with a key pair, so none of its mechanisms fits any handle */
-	if (open_for(k, handle, KEY_SYMMETRIC, &o, err))
+	if (open_for(k, handle, &use, &o, err))
 		return err->code;
-	if (how->cipher != KEYD_AEAD) {
-		err_set(err, ERR_INVALID, "mechanism cannot be used with this key type");
-		return err_param(err, "mechanism");
-	}
 	if (o.derived.len
 		? mech_aead_open(keys_mech(k), &o.derived, how->iv, how->aad, ciphertext, ret, err)
 		: o.key->backend->decrypt(o.key, how, ciphertext, ret, err))

@@ -159,9 +159,23 @@ warn_unknown(void *ctx, const char *path)
 	log_warn("%s:%u: key %s: not known, ignored", at->file, at->line, path);
 }
 
+static enum err_code
+no_check(const void *config, char *ret_path, size_t path_size, struct err *err)
+{
+	(void)config, (void)ret_path, (void)path_size, (void)err;
+	return ERR_OK;
+}
+
 enum err_code
 config_read(
     const struct config_source *from, fields_fn *table, void *ret, bool warn, struct err *err)
+{
+	return config_read_checked(from, table, ret, warn, no_check, err);
+}
+
+enum err_code
+config_read_checked(const struct config_source *from, fields_fn *table, void *ret, bool warn,
+    config_check *check, struct err *err)
 {
 	AUTO(dropins_done) struct dropins dropins = { 0 };
 	AUTO(toml_freep) struct toml *root = NULL;
@@ -172,6 +186,10 @@ config_read(
 		return config_error(err);
 	if (fields_read_at(table, ret, json, path, sizeof(path), err))
 		return err->code == ERR_SYNTAX ? at_key(root, path, err) : config_error(err);
+	if (check(ret, path, sizeof(path), err)) {
+		fields_done(table, ret);
+		return err->code == ERR_NOMEM ? err->code : at_key(root, path, err);
+	}
 	if (warn)
 		fields_unknown(table, json, warn_unknown, root);
 	return ERR_OK;

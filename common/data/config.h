@@ -21,4 +21,14 @@ struct config_source {
 enum err_code config_read(const struct config_source *from, fields_fn *table, void *ret, bool warn,
     struct err *err) MUST_CHECK;
 
+/*
+ * What no table can say: is the configuration, as read by its table, in order?  If not: the reason in err, and the key that is
+ * to blame in ret_path, written as fields_read_at does.
+ */
+typedef enum err_code config_check(
+    const void *config, char *ret_path, size_t path_size, struct err *err);
+/* As config_read, and refused by check in the same form, with file and line. */
+enum err_code config_read_checked(const struct config_source *from, fields_fn *table, void *ret,
+    bool warn, config_check *check, struct err *err) MUST_CHECK;
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "keyd/config.h"
+#include "platform/pool.h"
 
 static enum err_code
 load(const char *text, struct keyd_config *ret, struct err *err)
@@ -66,6 +67,8 @@ START_TEST(test_full)
 }
 END_TEST
 
+#define USE "[[use]]\nuid = 1\nkeys = [\"a\"]\n"
+
 /* Each is refused with the place and the key. */
 static const struct {
 	const char *contract, *text, *line, *says;
@@ -99,6 +102,31 @@ static const struct {
 	{ "keyd calls tpmd over a socket", "[endpoints]\naziot_tpmd = \"fd://tpmd\"\n",
 	    ":2:", "endpoints.aziot_tpmd" },
 	{ "nobody could connect", "max_requests = 0\n", ":1:", "max_requests" },
+	{ "[[use]]: who", "[[use]]\nkeys = []\nverbs = []\n", ":1:", "use[0].uid: missing" },
+	{ "[[use]]: which", "[[use]]\nuid = 1\nverbs = []\n", ":1:", "use[0].keys: missing" },
+	{ "[[use]]: what for", "[[use]]\nuid = 1\nkeys = []\n", ":1:", "use[0].verbs: missing" },
+	{ "[[use]]: u32", "[[use]]\nuid = -1\nkeys = []\nverbs = []\n", ":2:", "use[0].uid" },
+	{ "[[use]]: array", USE "verbs = \"sign\"\n", ":4:", "use[0].verbs" },
+	{ "[[use]]: verbs are known", USE "verbs = [\"sign\", \"verify\"]\n",
+	    ":4:", "use[0].verbs[1]" },
+	{ "[[use]]: verbs in lower case", USE "verbs = [\"SIGN\"]\n", ":4:", "use[0].verbs[0]" },
+	{ "[[use]]: algorithms are known", USE "verbs = [\"sign\"]\nalgorithms = [\"ecdsa\"]\n",
+	    ":5:", "use[0].algorithms[0]" },
+	{ "[[use]]: a rate of nothing", USE "verbs = []\nrate_per_second = 0\n",
+	    ":5:", "use[0].rate_per_second" },
+	{ "[[use]]: whole numbers", USE "verbs = []\nuses_per_day = 1.5\n",
+	    ":5:", "use[0].uses_per_day" },
+	{ "[[use]]: a moment", USE "verbs = []\nnot_after = \"2027-01-01\"\n",
+	    ":5:", "use[0].not_after: expected a time with offset" },
+	{ "[[use]]: a moment has an offset", USE "verbs = []\nnot_after = 2027-01-01T00:00:00\n",
+	    ":5:", "use[0].not_after: expected a time with offset" },
+	{ "[[use]]: a misspelt limit would be none", USE "verbs = []\nuse_per_day = 5\n",
+	    ":5:", "use[0].use_per_day" },
+	{ "[[use]]: a place for the count", USE "verbs = []\nuses_per_day = 5\n",
+	    ":1:", "use[0]: uses_per_day needs [aziot_keys] homedir_path" },
+	{ "[[use]]: one rule twice", USE "verbs = [\"sign\"]\n\n" USE "verbs = [\"sign\"]\n",
+	    ":6:", "use[1]: the same uid, keys, verbs and algorithms as use[0]" },
+	{ "use_default", "use_default = \"allow\"\n", ":1:", "use_default" },
 	{ "common.md 2: bad TOML", "[aziot_keys\n", ":1:", "" },
 };
 
@@ -135,6 +163,43 @@ START_TEST(test_policy)
 }
 END_TEST
 
+/* What a rule says is what permit.h is told. */
+START_TEST(test_uses)
+{
+	AUTO(keyd_config_done) struct keyd_config c = { 0 };
+	const struct peer peer = { .uid = 1000, .pidfd = -1 };
+	const struct permit_config config = { .homedir = support_tmpdir() };
+	struct permit *permit = NULL;
+	struct err err = { 0 };
+
+	pool_set_may_block(true);
+	ck_ok(load("use_default = \"contract\"\n"
+		   "[aziot_keys]\nhomedir_path = \"/x\"\n"
+		   "[[use]]\nuid = 1000\nkeys = [\"a\", \"b?\"]\nverbs = [\"sign\", \"export\"]\n"
+		   "algorithms = [\"ECDSA\", \"RSA-PKCS1\"]\nrate_per_second = 10\n"
+		   "uses_per_day = 3\nnot_after = \"2999-01-01T00:00:00+01:00\"\n"
+		   "[[use]]\nuid = 1000\nkeys = [\"c\"]\nverbs = [\"sign\"]\n"
+		   "not_after = 1999-01-01T00:00:00Z\n"
+		   "[[use]]\nuid = 1000\nkeys = [\"d\"]\nverbs = [\"decrypt\"]\n",
+	    &c, &err));
+	ck_assert_int_eq(c.uses.at[0].not_after, 32472140400); /* date -d ... +%s */
+	ck_ok(permit_new(&config, &permit, &err));
+	ck_ok(keyd_config_apply_permit(&c, permit, &err));
+	ck_ok(permit_use(permit, &peer, "a", PERMIT_SIGN, PERMIT_ECDSA, &err));
+	ck_ok(permit_use(permit, &peer, "bb", PERMIT_SIGN, PERMIT_RSA_PKCS1, &err));
+	ck_ok(permit_use(permit, &peer, "bb", PERMIT_EXPORT, PERMIT_NO_ALGORITHM, &err));
+	ck_err(permit_use(permit, &peer, "a", PERMIT_SIGN, PERMIT_ECDSA, &err), ERR_DENIED);
+	ck_err(permit_use(permit, &peer, "a", PERMIT_SIGN, PERMIT_AEAD, &err), ERR_DENIED);
+	ck_err(permit_use(permit, &peer, "c", PERMIT_SIGN, PERMIT_AEAD, &err), ERR_DENIED);
+	ck_ok(permit_use(permit, &peer, "d", PERMIT_DECRYPT, PERMIT_AEAD, &err));
+	ck_ok(permit_use(permit, &peer, "e", PERMIT_SIGN, PERMIT_AEAD, &err));
+	c.use_default = KEYD_USE_DENY;
+	ck_ok(keyd_config_apply_permit(&c, permit, &err));
+	ck_err(permit_use(permit, &peer, "e", PERMIT_SIGN, PERMIT_AEAD, &err), ERR_DENIED);
+	permit_free(permit);
+}
+END_TEST
+
 /* What upstream's `config apply` writes for keyd is read. */
 START_TEST(test_golden)
 {
@@ -159,4 +224,4 @@ START_TEST(test_golden)
 }
 END_TEST
 
-TEST_MAIN("keyd/config", test_empty, test_golden, test_full, test_wrong, test_policy)
+TEST_MAIN("keyd/config", test_empty, test_golden, test_full, test_wrong, test_policy, test_uses)

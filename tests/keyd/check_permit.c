@@ -450,13 +450,14 @@ plain_grants(struct plain *p, uint32_t uid, const char *id, enum permit_verb ver
 }
 
 static void
-make_text(char *out, const char *const *letters, unsigned n_letters)
+make_text(char *out, size_t size, const char *const *letters, unsigned n_letters)
 {
-	unsigned len = dice(4);
+	unsigned n = dice(4);
+	size_t len = 0;
 
 	*out = '\0';
-	while (len--)
-		strcat(out, letters[dice(n_letters)]);
+	while (n--)
+		len += (size_t)snprintf(out + len, size - len, "%s", letters[dice(n_letters)]);
 }
 
 static void
@@ -488,7 +489,8 @@ make_rule(struct plain *p)
 	*rule = (struct plain_rule){ .uid = dice(3) ? 1000 : dice(2) };
 	rule->n_patterns = dice(PATTERNS + 1);
 	for (size_t i = 0; i < rule->n_patterns; i++)
-		make_text(rule->patterns[i], letters, ARRAY_LEN(letters));
+		make_text(
+		    rule->patterns[i], sizeof(rule->patterns[i]), letters, ARRAY_LEN(letters));
 	for (size_t i = 0; i < PERMIT_VERBS; i++)
 		rule->verbs[i] = dice(3);
 	rule->any_algorithm = dice(2);
@@ -596,7 +598,7 @@ try_set(uint64_t number)
 
 		let_time_pass();
 		disturb(&real, &p);
-		make_text(id, letters, ARRAY_LEN(letters));
+		make_text(id, sizeof(id), letters, ARRAY_LEN(letters));
 		wanted = plain_grants(&p, uid, id, verb, algorithm);
 		code = use_as(real, uid, id, verb, algorithm, &err);
 		ck_assert_msg(code == (wanted ? ERR_OK : ERR_DENIED),

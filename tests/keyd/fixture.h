@@ -15,7 +15,7 @@
 
 /*
  * keyd without a socket: requests go through its route table.  Its home is support_path("home"); uid 0 may name every key,
- * uid 1000 those that begin with "dev-", others none.
+ * uid 1000 those that begin with "dev-", others none.  There are no [[use]] rules until keyd.permit is given some.
  */
 static struct daemon_spec fixture_spec = { .name = "keyd" };
 static struct daemon fixture_daemon = { .spec = &fixture_spec };
@@ -42,6 +42,7 @@ fixture_begin(void)
 	static const char *const patterns[] = { "dev-*" };
 	static const struct policy_rule rules[] = { { 1000, patterns, 1 } };
 	static struct store_config file;
+	const struct permit_config permit = { .homedir = support_path("home") };
 	struct keys_config config;
 	struct err err = { 0 };
 
@@ -51,6 +52,8 @@ fixture_begin(void)
 	ck_ok(policy_set(keyd.policy, rules, ARRAY_LEN(rules), &err));
 	file = fixture_store();
 	config = fixture_config(&file);
+	ck_ok(permit_new(&permit, &keyd.permit, &err));
+	config.permit = keyd.permit;
 	ck_ok(keys_open(&config, keyd.policy, &keyd.keys, &err));
 }
 
@@ -58,8 +61,10 @@ static inline void
 fixture_end(void)
 {
 	keys_close(keyd.keys);
+	permit_free(keyd.permit);
 	policy_free(keyd.policy);
 	keyd.keys = NULL;
+	keyd.permit = NULL;
 	keyd.policy = NULL;
 }
 

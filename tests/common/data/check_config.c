@@ -215,6 +215,38 @@ START_TEST(test_refused)
 }
 END_TEST
 
+static enum err_code
+refuse_seven(const void *config, char *ret_path, size_t path_size, struct err *err)
+{
+	const struct every *m = config;
+
+	if (m->small != 7)
+		return ERR_OK;
+	snprintf(ret_path, path_size, "small");
+	return err_set(err, ERR_INVALID, "not this one");
+}
+
+/* What a check refuses is told as what the table refuses: with file, line and key; and nothing is left of the value. */
+START_TEST(test_checked)
+{
+	AUTO(str_freep) char *want = NULL;
+	AUTO(every_done) struct every m = { 0 };
+	struct config_source from = source();
+	struct err err = { 0 };
+
+	support_write(from.file, inside);
+	dropin("a.toml", "\nsmall = 7\nstr = 'x'");
+	ck_ok(str_format(
+	    &want, &err, "%s:2: key small: not this one", support_path("config.d/a.toml")));
+	ck_err(config_read_checked(&from, every_fields, &m, true, refuse_seven, &err), ERR_CONFIG);
+	ck_assert_str_eq(err.text, want);
+	ck_assert_ptr_null(m.str);
+	dropin("a.toml", "small = 6\nstr = 'x'");
+	ck_ok(config_read_checked(&from, every_fields, &m, true, refuse_seven, &err));
+	ck_assert_str_eq(m.str, "x");
+}
+END_TEST
+
 /* contracts/common.md 2.1: any error but absence is fatal */
 START_TEST(test_unreadable)
 {
@@ -234,4 +266,4 @@ START_TEST(test_unreadable)
 END_TEST
 
 TEST_MAIN("data/config", test_missing, test_order, test_skipped, test_symlinks, test_unknown,
-    test_refused, test_unreadable)
+    test_refused, test_checked, test_unreadable)
