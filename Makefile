@@ -22,11 +22,11 @@ edged_USES	:= provider/provider.o
 
 BASE_PKGS	:= libcrypto libmicrohttpd jansson libseccomp
 keyd_PKGS	:=
-certd_PKGS	:=
+certd_PKGS	:= libp11
 identityd_PKGS	:= libssl libcurl
 tpmd_PKGS	:= tss2-esys tss2-mu tss2-tctildr
 edged_PKGS	:=
-ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-mu tss2-tctildr
+ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-mu tss2-tctildr libp11
 
 PREFIX	?= /usr
 DESTDIR	?=

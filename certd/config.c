@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "data/pkcs11_uri.h"
 #include "data/uri.h"
 
 #define EXPIRY_DAYS_MAX	 1000000 /* some 2,700 years: what an ASN.1 time can still write */
 #define MAX_REQUESTS_MAX 4096
 #define LIST_MAX	 256 /* ids in one list, with those of lists inside */
 #define DEPTH_MAX	 16
+#define PKCS11		 "pkcs11:"
 #define EDGE_CA		 "aziot-edged-ca"
 
 const char *const certd_method_names[] = { "est", "local_ca", "self_signed", NULL };
@@ -76,6 +78,7 @@ FIELDS_ARM(endpoints_fields, certd_endpoints, STR(certd, "aziot_certd", OPTIONAL
     STR(keyd, "aziot_keyd", OPTIONAL));
 
 FIELDS_ARM(config_fields, certd_config, STR(homedir, "homedir_path", REQUIRED | NONEMPTY),
+    STR(pkcs11_lib_path, "pkcs11_lib_path", OPTIONAL | NONEMPTY),
     INT_OPT(max_requests, has_max_requests, "max_requests", 1, MAX_REQUESTS_MAX),
     OBJECT(issuance, "cert_issuance", OPTIONAL, issuance_fields),
     TABLE(preloaded, "preloaded_certs", OPTIONAL, preloaded_fields),
@@ -130,6 +133,7 @@ static enum err_code
 read_preloaded(struct certd_preloaded *p, struct err *err)
 {
 	AUTO(one_done) struct one one = { 0 };
+	AUTO(pkcs11_uri_done) struct pkcs11_uri token = { 0 };
 	struct several several = { 0 };
 
 	if (p->raw[0] == '[') {
@@ -140,7 +144,18 @@ read_preloaded(struct certd_preloaded *p, struct err *err)
 	}
 	if (fields_read_text(one_fields, &one, text_of(p->raw), err))
 		return err->code;
+	if (strncmp(one.uri, PKCS11, strlen(PKCS11)) == 0) {
+		if (pkcs11_uri_parse(one.uri, &token, err))
+			return err->code;
+		return str_copy(&p->uri, one.uri, err);
+	}
 	return uri_file_path(one.uri, &p->path, err);
+}
+
+bool
+certd_preloaded_is_list(const struct certd_preloaded *p)
+{
+	return !p->path && !p->uri;
 }
 
 static struct certd_preloaded *
@@ -166,7 +181,7 @@ flatten(const struct certd_config *config, struct certd_preloaded *p, unsigned d
 	for (size_t i = 0; i < p->direct.n; i++) {
 		struct certd_preloaded *inner = find_preloaded(config, p->direct.at[i]);
 
-		if (!inner || inner->path) {
+		if (!inner || !certd_preloaded_is_list(inner)) {
 			if (ids_add(ids, p->direct.at[i], err))
 				return err->code;
 		} else if (!inner->seen && flatten(config, inner, depth + 1, ids, err)) {
@@ -291,6 +306,7 @@ certd_config_done(struct certd_config *config)
 {
 	for (size_t i = 0; i < config->preloaded.n; i++) {
 		str_freep(&config->preloaded.at[i].path);
+		str_freep(&config->preloaded.at[i].uri);
 		ids_done(&config->preloaded.at[i].ids);
 		ids_done(&config->preloaded.at[i].direct);
 	}

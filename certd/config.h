@@ -58,7 +58,8 @@ struct certd_ids {
 /* A certificate that lives at another place, or a list of ids that reads as one text. */
 struct certd_preloaded {
 	char *id;
-	char *path; /* NULL: a list */
+	char *path; /* of a file */
+	char *uri;  /* "pkcs11:..."; neither this nor path: a list */
 	struct certd_ids
 	    ids; /* none of them a list: lists inside are taken apart once, here (S11 of index-identity.md) */
 	char *raw; /* as written; this and the next are of use to config.c alone */
@@ -77,6 +78,7 @@ struct certd_endpoints {
 
 struct certd_config {
 	char *homedir;
+	char *pkcs11_lib_path; /* the module for preloaded certificates on tokens; NULL: none */
 	int64_t max_requests;
 	bool has_max_requests;
 	struct certd_issuance issuance;
@@ -89,6 +91,9 @@ struct certd_config {
 enum err_code certd_config_load(const struct config_source *from, bool warn,
     struct certd_config *ret, struct err *err) MUST_CHECK;
 void certd_config_done(struct certd_config *config);
+
+/* Does this entry stand for a list of others? */
+bool certd_preloaded_is_list(const struct certd_preloaded *p);
 
 /* NULL: there is none. */
 const struct certd_rule *certd_config_rule(const struct certd_config *config, const char *id);

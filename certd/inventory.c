@@ -88,7 +88,7 @@ inventory_take(
 	struct taking t = { config, &inventory, err };
 
 	for (size_t i = 0; i < config->preloaded.n; i++)
-		if (config->preloaded.at[i].path &&
+		if (!certd_preloaded_is_list(&config->preloaded.at[i]) &&
 		    add_named(store, &t, config->preloaded.at[i].id))
 			return err->code;
 	for (size_t i = 0; i < config->issuance.rules.n; i++) {

@@ -48,8 +48,13 @@ certd_prepare(struct certd *s, struct err *err)
 {
 	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
 
+	struct err unread = { 0 };
+
 	if (store_open(config->homedir, &s->store, err))
 		return err->code;
+	/* one token that is away must not take all certificates with it */
+	if (store_read_tokens(s->store, config, &unread))
+		log_error("%s", err_one_line(&unread));
 	return provider_install(s->keyd, err);
 }
 

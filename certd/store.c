@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "certd/token.h"
 #include "crypto/digest.h"
 #include "data/uri.h"
 
@@ -16,6 +17,9 @@
 
 struct store {
 	char *dir;
+	struct token_cert *tokens; /* read at the start */
+	size_t n_tokens;
+	bool unread; /* the module failed */
 };
 
 enum err_code
@@ -39,8 +43,62 @@ store_free(struct store *s)
 	if (!s)
 		return;
 	str_freep(&s->dir);
+	for (size_t i = 0; i < s->n_tokens; i++) {
+		free((char *)(uintptr_t)s->tokens[i].uri);
+		str_freep(&s->tokens[i].pem);
+	}
+	free(s->tokens);
 	free(s);
 }
+
+/* --- certificates on tokens */
+
+static enum err_code
+collect_tokens(struct store *s, const struct certd_config *config, struct err *err)
+{
+	s->tokens = calloc(config->preloaded.n + 1, sizeof(*s->tokens));
+	if (!s->tokens)
+		return err_nomem(err);
+	for (size_t i = 0; i < config->preloaded.n; i++) {
+		char *uri = NULL;
+
+		if (!config->preloaded.at[i].uri)
+			continue;
+		if (str_copy(&uri, config->preloaded.at[i].uri, err))
+			return err->code;
+		s->tokens[s->n_tokens++].uri = uri;
+	}
+	return ERR_OK;
+}
+
+enum err_code
+store_read_tokens(struct store *s, const struct certd_config *config, struct err *err)
+{
+	if (collect_tokens(s, config, err) || s->n_tokens == 0)
+		return err->code;
+	s->unread = true;
+	if (!config->pkcs11_lib_path)
+		return err_set(err, ERR_CONFIG,
+		    "preloaded_certs on a token need pkcs11_lib_path, which is not set");
+	if (token_read(config->pkcs11_lib_path, s->tokens, s->n_tokens, err))
+		return err->code;
+	s->unread = false;
+	return ERR_OK;
+}
+
+static enum err_code
+read_token(const struct store *s, const char *uri, struct bytes *ret, struct err *err)
+{
+	if (s->unread)
+		return err_set(
+		    err, ERR_INTERNAL, "the token could not be read at the start of certd");
+	for (size_t i = 0; i < s->n_tokens; i++)
+		if (strcmp(s->tokens[i].uri, uri) == 0 && s->tokens[i].pem)
+			return bytes_copy(ret, s->tokens[i].pem, strlen(s->tokens[i].pem), err);
+	return err_set(err, ERR_NOT_FOUND, "not found");
+}
+
+/* --- files */
 
 static enum err_code
 path_of(const struct store *s, const struct certd_config *config, const char *id, char **ret,
@@ -60,9 +118,12 @@ static enum err_code
 read_one(const struct store *s, const struct certd_config *config, const char *id,
     struct bytes *ret, struct err *err)
 {
+	const struct certd_preloaded *preloaded = certd_config_preloaded(config, id);
 	AUTO(str_freep) char *path = NULL;
 	enum err_code code;
 
+	if (preloaded && preloaded->uri)
+		return read_token(s, preloaded->uri, ret, err);
 	code = path_of(s, config, id, &path, err);
 	if (code == ERR_INVALID) /* nothing can have been stored under such an id */
 		return err_set(err, ERR_NOT_FOUND, "not found");
@@ -110,8 +171,9 @@ store_read(
 	const struct certd_preloaded *preloaded = certd_config_preloaded(config, id);
 	AUTO(bytes_done) struct bytes text = { 0 };
 
-	if (preloaded && !preloaded->path ? read_list(s, config, &preloaded->ids, &text, err)
-					  : read_one(s, config, id, &text, err))
+	if (preloaded && certd_preloaded_is_list(preloaded)
+		? read_list(s, config, &preloaded->ids, &text, err)
+		: read_one(s, config, id, &text, err))
 		return err->code;
 	if (!uri_utf8_valid(text_of_bytes(&text)))
 		return err_set(err, ERR_INTERNAL, "cert is no text");
@@ -128,8 +190,10 @@ place_of(const struct store *s, const struct certd_config *config, const char *i
 {
 	const struct certd_preloaded *preloaded = certd_config_preloaded(config, id);
 
-	if (preloaded && !preloaded->path)
+	if (preloaded && certd_preloaded_is_list(preloaded))
 		return err_set(err, ERR_INTERNAL, "cert is a list of others");
+	if (preloaded && preloaded->uri)
+		return err_set(err, ERR_INTERNAL, "cert is on a token, which is only read");
 	return path_of(s, config, id, ret, err);
 }
 

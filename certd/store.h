@@ -14,6 +14,12 @@ struct store;
 /* Makes the directory, 0700, unless it is there. */
 enum err_code store_open(const char *homedir, struct store **ret, struct err *err) MUST_CHECK;
 void store_free(struct store *s);
+/*
+ * Read the preloaded certificates that are on tokens, once and for all: before the policy and before any thread (token.h).
+ * After an error those ids are ERR_INTERNAL, all others work.
+ */
+enum err_code store_read_tokens(
+    struct store *s, const struct certd_config *config, struct err *err) MUST_CHECK;
 
 /*
  * The text of an id; of a list what its ids have, in order, a line end between them where one is missing, absent ones left out.
@@ -21,7 +27,7 @@ void store_free(struct store *s);
  */
 enum err_code store_read(struct store *s, const struct certd_config *config, const char *id,
     char **ret, struct err *err) MUST_CHECK;
-/* Could a text be stored under this id?  ERR_INTERNAL: it is a list.  ERR_INVALID: too long for a file name. */
+/* Could a text be stored under this id?  ERR_INTERNAL: it is a list, or on a token.  ERR_INVALID: too long for a file name. */
 enum err_code store_writable(
     struct store *s, const struct certd_config *config, const char *id, struct err *err) MUST_CHECK;
 /* Replace the text in one step; errors as store_writable.  A preloaded file keeps its mode. */
