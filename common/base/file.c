@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -84,6 +85,29 @@ file_sync_dir(const char *path, struct err *err)
 	return ERR_OK;
 }
 
+#define TEMPORARY     ".XXXXXX" /* behind the name of what is being written */
+#define TEMPORARY_LEN (sizeof(TEMPORARY) - 1)
+
+void
+file_sweep(const char *path, const char *suffix)
+{
+	DIR *dir = opendir(path);
+	size_t suffix_len = strlen(suffix);
+	const struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name);
+		const char *tail = entry->d_name + len - TEMPORARY_LEN;
+
+		if (len > suffix_len + TEMPORARY_LEN && tail[0] == TEMPORARY[0] &&
+		    memcmp(tail - suffix_len, suffix, suffix_len) == 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	closedir(dir);
+}
+
 /* Write the content to a fresh temporary file beside path; *ret_tmp names it. */
 static enum err_code
 write_beside(
@@ -92,7 +116,7 @@ write_beside(
 	AUTO(str_freep) char *tmp = NULL;
 	AUTO(fd_closep) int fd = -1;
 
-	if (str_format(&tmp, err, "%s.XXXXXX", path))
+	if (str_format(&tmp, err, "%s" TEMPORARY, path))
 		return err->code;
 	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)

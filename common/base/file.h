@@ -23,6 +23,8 @@ enum err_code file_create(
 enum err_code file_rename(const char *from, const char *to, struct err *err) MUST_CHECK;
 /* unlink(2) and fsync of the directory; success when absent already. */
 enum err_code file_remove(const char *path, struct err *err) MUST_CHECK;
+/* Remove what a crash left of writes of "NAME<suffix>" in this directory; as well as can be. */
+void file_sweep(const char *dir, const char *suffix);
 /* Make the directory and its missing parents with this mode; success when it exists and is a directory. */
 enum err_code file_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;
 /* fsync the directory that holds path. */
