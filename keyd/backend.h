@@ -141,5 +141,6 @@ struct backend {
 };
 
 extern const struct backend file_backend; /* file.c */
+extern const struct backend tpm_backend;  /* tpm.c */
 
 #endif

@@ -73,6 +73,13 @@ kind_of(const TPMT_PUBLIC *area, enum wrapped_kind *ret)
 	return false;
 }
 
+/* A coordinate; TPMs before revision 1.38 leave out its zeros in front. */
+static bool
+is_coordinate(const TPM2B_ECC_PARAMETER *n)
+{
+	return n->size > 0 && n->size <= P256_LEN;
+}
+
 /* The part of a public area that differs from object to object, if it is of the right size. */
 static bool
 take_unique(enum wrapped_kind kind, const TPMU_PUBLIC_ID *from, TPMU_PUBLIC_ID *to)
@@ -80,7 +87,7 @@ take_unique(enum wrapped_kind kind, const TPMU_PUBLIC_ID *from, TPMU_PUBLIC_ID *
 	switch (kind) {
 	case WRAPPED_EC_P256:
 		to->ecc = from->ecc;
-		return from->ecc.x.size == P256_LEN && from->ecc.y.size == P256_LEN;
+		return is_coordinate(&from->ecc.x) && is_coordinate(&from->ecc.y);
 	case WRAPPED_RSA_2048:
 		to->rsa = from->rsa;
 		return from->rsa.size == RSA_BITS / 8;
