@@ -5,20 +5,29 @@
 static const char std_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static int
+/* Values of the digits of both alphabets, from ' ' on. */
+#define NO 64
+/* clang-format off */
+static const uint8_t values[] = {
+	NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, 62, NO, 63,
+	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
+	NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
+	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63,
+	NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
+};
+/* clang-format on */
+
+/* 0 to 63, or NO. */
+static unsigned
 value_of(enum b64_kind kind, char c)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == (kind == B64_STD ? '+' : '-'))
-		return 62;
-	if (c == (kind == B64_STD ? '/' : '_'))
-		return 63;
-	return -1;
+	unsigned at = (unsigned)(unsigned char)c - ' ';
+
+	if (at >= sizeof(values) || c == (kind == B64_STD ? '-' : '+') ||
+	    c == (kind == B64_STD ? '_' : '/'))
+		return NO;
+	return values[at];
 }
 
 /* How many digits stand before the padding; false where length or padding is wrong. */
@@ -39,33 +48,56 @@ strip_padding(enum b64_kind kind, struct text in, size_t *ret_digits)
 	return true;
 }
 
+/* Digits to bytes; false at one that is none, whose offset then is *ret_at, and at stray bits, where that is digits. */
+static bool
+decode_digits(enum b64_kind kind, const char *in, size_t digits, uint8_t *out, size_t *ret_at)
+{
+	uint32_t bits = 0;
+	unsigned held = 0;
+
+	for (size_t i = 0; i < digits; i++) {
+		unsigned value = value_of(kind, in[i]);
+
+		if (value == NO) {
+			*ret_at = i;
+			return false;
+		}
+		bits = bits << 6 | value;
+		held += 6;
+		if (held >= 8) {
+			held -= 8;
+			*out++ = (uint8_t)(bits >> held);
+		}
+	}
+	*ret_at = digits;
+	return (bits & ((1u << held) - 1)) == 0;
+}
+
+bool
+b64_decode_to(enum b64_kind kind, struct text in, uint8_t *out, size_t *ret_len)
+{
+	size_t digits, at;
+
+	if (!strip_padding(kind, in, &digits) || !decode_digits(kind, in.data, digits, out, &at))
+		return false;
+	*ret_len = digits * 3 / 4;
+	return true;
+}
+
 enum err_code
 b64_decode(enum b64_kind kind, struct text in, struct bytes *ret, struct err *err)
 {
 	AUTO(bytes_done) struct bytes out = { 0 };
-	uint32_t bits = 0;
-	unsigned held = 0;
-	size_t digits, n = 0;
+	size_t digits, at;
 
 	if (!strip_padding(kind, in, &digits))
 		return err_set(err, ERR_SYNTAX, "invalid base64: length or padding");
 	if (bytes_alloc(&out, digits * 3 / 4, err))
 		return err->code;
-	for (size_t i = 0; i < digits; i++) {
-		int value = value_of(kind, in.data[i]);
-
-		if (value < 0)
-			return err_set(
-			    err, ERR_SYNTAX, "invalid base64: character at offset %zu", i);
-		bits = bits << 6 | (uint32_t)value;
-		held += 6;
-		if (held >= 8) {
-			held -= 8;
-			out.data[n++] = (uint8_t)(bits >> held);
-		}
-	}
-	if (bits & ((1u << held) - 1))
-		return err_set(err, ERR_SYNTAX, "invalid base64: stray bits at the end");
+	if (!decode_digits(kind, in.data, digits, out.data, &at))
+		return at < digits
+			   ? err_set(err, ERR_SYNTAX, "invalid base64: character at offset %zu", at)
+			   : err_set(err, ERR_SYNTAX, "invalid base64: stray bits at the end");
 	*ret = bytes_take(&out);
 	return ERR_OK;
 }

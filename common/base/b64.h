@@ -12,6 +12,8 @@ enum b64_kind { B64_STD, B64_URL, B64_URL_PADDED };
 /* ERR_SYNTAX: not strictly of that kind. */
 enum err_code b64_decode(
     enum b64_kind kind, struct text in, struct bytes *ret, struct err *err) MUST_CHECK;
+/* The same into out, of in.len * 3 / 4 bytes; false where b64_decode says ERR_SYNTAX.  Wipe out in any case. */
+bool b64_decode_to(enum b64_kind kind, struct text in, uint8_t *out, size_t *ret_len) MUST_CHECK;
 /* A NUL-terminated string; free with str_freep. */
 enum err_code b64_encode(
     enum b64_kind kind, const void *data, size_t len, char **ret, struct err *err) MUST_CHECK;
