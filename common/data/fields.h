@@ -211,6 +211,16 @@ enum err_code fields_write_text(
 /* json_read and fields_read in one; for answers of peers. */
 enum err_code fields_read_text(
     fields_fn *table, void *ret, struct text in, struct err *err) MUST_CHECK;
+/*
+ * The quick way for what most requests are: one object of the members that the table names, strings of plain ASCII and at
+ * most one object in it.  What STR and BYTES point to is put into room, of in.len bytes; there is nothing to release, and
+ * the caller wipes struct and room.
+ *
+ * true   ret, zeroed before, is what fields_read_text would have made of in
+ * false  it is not as plain as that, which may also mean wrong: nothing is in ret, fields_read_text knows.  So are kinds
+ *        other than STR, BYTES, ENUM and SELECT, escapes, null, a member unknown, repeated or missing
+ */
+bool fields_read_plain(fields_fn *table, void *ret, struct text in, char *room);
 void fields_done(fields_fn *table, void *value);
 /* Call found(ctx, path) for every member of in that no row of the table names: typos in configuration. */
 void fields_unknown(fields_fn *table, const struct json_t *in,
