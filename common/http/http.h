@@ -16,12 +16,16 @@ struct http_query {
 	char *name, *value; /* form-decoded */
 };
 
+struct request_message;
+
 struct request {
 	const struct peer *peer;
 	const char *method;
 	const char *path; /* as sent, still encoded, without query; absolute-form already cut */
 	const char *api_version;
-	const struct json_t *body; /* NULL: none, or one to be treated as none (common.md 5) */
+	/* NULL: none, one to be treated as none (common.md 5), or one that request_message has at hand */
+	const struct json_t *body;
+	struct request_message *message;
 	const char *params
 	    [HTTP_PARAMS_MAX]; /* the route's captures, percent-decoded, valid UTF-8 without NUL */
 	const struct http_query *query;
@@ -32,6 +36,12 @@ struct request {
 /* The first (or last, as api-version) value of a query parameter; NULL when absent. */
 const char *request_query(const struct request *req, const char *name);
 const char *request_query_last(const struct request *req, const char *name);
+
+/*
+ * The body as the message that the route's row declares; it lives as long as the request, and belongs to it.
+ * NULL with err set: ERR_NO_BODY, ERR_SYNTAX as of fields_read.
+ */
+const void *request_message(const struct request *req, struct err *err) MUST_CHECK;
 
 /*
  * Feeds a streamed answer, on a thread of its own, so read may block for as long as it likes.

@@ -23,10 +23,18 @@ const struct route_status route_status_identity[ERR_CODES] = {
 	[ERR_INTERNAL] = { 500, SHOW_FIXED, "internal error" },
 };
 
+/* The message that a row declares. */
+struct request_message {
+	fields_fn *table;
+	void *value; /* NULL: not read yet */
+	size_t room; /* of what its members point to, behind it; 0: they own it */
+};
+
 /* One request, resolved: everything in req points into text, body or the input's lasting parts. */
 struct route_match {
 	const struct route *row;
 	struct request req;
+	struct request_message message;
 	struct json_t *body;
 	struct http_query *query;
 	char text[];
@@ -355,6 +363,59 @@ is_json(const char *content_type)
 	return text_equal((struct text){ content_type, len }, "application/json");
 }
 
+/* The quick way, where the body is as plain as almost all are. */
+static bool
+read_plain(struct request_message *m, struct text body)
+{
+	const size_t size = m->table()->size;
+	char *value = malloc(size + body.len);
+
+	if (!value)
+		return false;
+	memset(value, 0, size);
+	if (!fields_read_plain(m->table, value, body, value + size)) {
+		mem_wipe(value, size + body.len);
+		free(value);
+		return false;
+	}
+	m->value = value;
+	m->room = body.len;
+	return true;
+}
+
+const void *
+request_message(const struct request *req, struct err *err)
+{
+	struct request_message *m = req->message;
+	void *value;
+
+	if (m->value)
+		return m->value;
+	value = calloc(1, m->table()->size);
+	if (!value) {
+		err_nomem(err);
+		return NULL;
+	}
+	if (fields_read(m->table, value, req->body, err)) {
+		free(value);
+		return NULL;
+	}
+	m->value = value;
+	return value;
+}
+
+static void
+message_done(struct request_message *m)
+{
+	if (!m->value)
+		return;
+	if (m->room)
+		mem_wipe(m->value, m->table()->size + m->room);
+	else
+		fields_done(m->table, m->value);
+	free(m->value);
+}
+
 static bool
 parse_body(const struct route_table *table, const struct route_input *in, struct route_match *m,
     struct response *resp)
@@ -370,6 +431,8 @@ parse_body(const struct route_table *table, const struct route_input *in, struct
 		return !put;
 	}
 	if (in->body.len == 0 && !put)
+		return true;
+	if (m->req.message && read_plain(&m->message, in->body))
 		return true;
 	if (json_read(in->body, &m->body, &err)) {
 		route_error(table, &err, resp);
@@ -407,9 +470,13 @@ route_resolve(const struct route_table *table, const struct route_input *in, str
 		route_message(resp, 404, "not found");
 		return NULL;
 	}
+	m->row = find_method(table, path_row, &m->req);
+	if (m->row && m->row->message) {
+		m->message.table = m->row->message;
+		m->req.message = &m->message;
+	}
 	if (!parse_body(table, in, m, resp))
 		return NULL;
-	m->row = find_method(table, path_row, &m->req);
 	if (!m->row) {
 		route_message(resp, 400, "method not allowed");
 		return NULL;
@@ -456,6 +523,7 @@ route_match_free(struct route_match *match)
 	if (!match)
 		return;
 	json_freep(&match->body);
+	message_done(&match->message);
 	free(match);
 }
 

@@ -26,6 +26,8 @@ struct route {
 	enum route_where where;
 	route_handler *handler;
 	unsigned deadline_ms; /* of the job in the pool; 0: 30,000 */
+	fields_fn
+	    *message; /* what the handler takes from request_message; NULL: it reads req->body */
 };
 
 /* How one error code is shown by this daemon. */
