@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <linux/prctl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -216,6 +217,31 @@ allow_socket(scmp_filter_ctx ctx, const struct sandbox_role *role, struct err *e
 	return ERR_OK;
 }
 
+static bool
+has_tcp(const struct sandbox_role *role)
+{
+	for (const int *f = role->families; f && *f != AF_UNSPEC; f++)
+		if (*f == AF_INET || *f == AF_INET6)
+			return true;
+	return false;
+}
+
+/*
+ * libmicrohttpd tries TCP options on Unix sockets, twice a request, since it does not know EOPNOTSUPP for an answer.
+ * ENOPROTOOPT it does: it leaves off for good.
+ */
+static enum err_code
+allow_setsockopt(scmp_filter_ctx ctx, struct err *err)
+{
+	const struct scmp_arg_cmp tcp = { 1, SCMP_CMP_EQ, IPPROTO_TCP, 0 };
+	const struct scmp_arg_cmp other = { 1, SCMP_CMP_NE, IPPROTO_TCP, 0 };
+	int code = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOPROTOOPT), SCMP_SYS(setsockopt), 1, tcp);
+
+	if (code < 0 && code != -EEXIST)
+		return err_set(err, ERR_INTERNAL, "rule for setsockopt: %s", strerror(-code));
+	return allow(ctx, "setsockopt", &other, err);
+}
+
 static enum err_code
 allow_name(scmp_filter_ctx ctx, const struct sandbox_role *role, const char *name, struct err *err)
 {
@@ -223,6 +249,8 @@ allow_name(scmp_filter_ctx ctx, const struct sandbox_role *role, const char *nam
 
 	if (strcmp(name, "socket") == 0)
 		return allow_socket(ctx, role, err);
+	if (strcmp(name, "setsockopt") == 0 && !has_tcp(role))
+		return allow_setsockopt(ctx, err);
 	if (strcmp(name, "tgkill") == 0) {
 		/* a signal to our own threads: abort(), and the end asked for by one of them */
 		struct scmp_arg_cmp own = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };
