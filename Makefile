@@ -110,6 +110,21 @@ $(BUILD)/lib/edgekeep.so: $(MODULE_OBJ) common/provider/module.map
 		-o $@ $(MODULE_OBJ) $(shell pkg-config --libs libcrypto jansson)
 	@echo "  $@"
 
+# --- key libraries of the C interface in docs/key-backends.md: an OEM's sample, right and with each defect, and one that lies
+OEM_DEFECTS := $(shell sed -n 's/^ \*   DEFECT_\([A-Z0-9_]*\) .*/\1/p' tests/oem/sample.c)
+OEM	:= $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so $(OEM_DEFECTS:%=$(BUILD)/oem/%.so)
+OEM_HEADER := $(BUILD)/include/aziot-identity-service/aziot-keys.h
+OEM_BUILD = $(CC) $(WARN) $(CFLAGS) $(SANFLAGS) -D_GNU_SOURCE -shared -fPIC -fvisibility=hidden -I$(dir $(OEM_HEADER)) -o $@ $< -lcrypto
+$(OEM_HEADER): keyd/aziot_keys.h
+	$(Q)install -D -m 0644 $< $@
+$(BUILD)/oem/sample.so $(BUILD)/oem/liar.so: $(BUILD)/oem/%.so: tests/oem/%.c $(OEM_HEADER) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(OEM_BUILD)
+$(OEM_DEFECTS:%=$(BUILD)/oem/%.so): $(BUILD)/oem/%.so: tests/oem/sample.c $(OEM_HEADER) Makefile
+	@mkdir -p $(@D)
+	$(Q)$(OEM_BUILD) -DDEFECT_$*
+$(BUILD)/tests/keyd/check_plugin: | $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so
+
 # --- the operator's program
 $(BUILD)/libctl.a: $(call obj,$(filter-out ctl/main.c,$(call src,ctl/*.c)))
 $(BUILD)/bin/edgekeep: $(BUILD)/ctl/main.o $(BUILD)/libctl.a $(ctl_CALLS:%=$(BUILD)/common/client/%.o) $(BUILD)/libcommon.a

@@ -15,6 +15,7 @@
  * Every call may answer ERR_WOULD_BLOCK, before any side effect, when pool_may_block() says no.
  * What may work later is ERR_BUSY, ERR_UNREACHABLE or ERR_TIMEOUT, and never ERR_NOT_FOUND: a key that is taken for missing is
  * made anew, and an identity lost (contracts/pkcs11.md 4).
+ * ERR_PROTOCOL: a vendor's code wrote where it must not, so this process may be damaged; a worker answers that and ends.
  */
 
 /* Keys and key pairs share one namespace (contracts/keyd.md 1): an id names one stored thing, used as one or the other. */
@@ -140,7 +141,7 @@ struct backend {
 	    struct err *err) MUST_CHECK;
 };
 
-extern const struct backend file_backend; /* file.c */
-extern const struct backend tpm_backend;  /* tpm.c */
+extern const struct backend file_backend;   /* file.c */
+extern const struct backend plugin_backend; /* plugin.c */
 
 #endif

@@ -206,7 +206,8 @@ store_of_preloaded(
 	if (strncmp(p->uri, FILE_URI, strlen(FILE_URI)) == 0)
 		return store_named(l, FILE_NAME);
 	at = name ? store_named(l, name) : l->stores.n_stores;
-	if (at < l->stores.n_stores && l->store[at].backend == stores_backend("pkcs11"))
+	if (at < l->stores.n_stores && (l->store[at].backend == stores_backend("pkcs11") ||
+					   l->store[at].backend == stores_backend("plugin")))
 		return at;
 	return store_named(l, TOKEN_NAME);
 }

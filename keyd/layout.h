@@ -11,7 +11,8 @@
  *   "file"    always; for any id only with homedir_path; [backends.file] may say how it works
  *   NAME      each other [backends.NAME], for the ids that a [[placement]] gives it
  *
- * A preloaded `file:` id belongs to "file", a `pkcs11:` one to the place of type pkcs11 that a placement gives it, else to "token".
+ * A preloaded `file:` id belongs to "file", a `pkcs11:` one to the place of type pkcs11 or plugin that a placement gives it, else
+ * to "token".
  */
 struct layout {
 	struct stores_config stores; /* borrows from here and from the configuration */

@@ -82,4 +82,29 @@ START_TEST(test_wrong)
 }
 END_TEST
 
-TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong)
+/* A plugin has what it is told, and of the preloaded ids those of tokens that a placement gives it. */
+START_TEST(test_plugin)
+{
+	const struct backend_config *oem;
+	struct err err = { 0 };
+
+	ck_ok(make("[aziot_keys]\nhomedir_path = \"/x\"\n[backends.oem]\ntype = \"plugin\"\n"
+		   "library = \"/l.so\"\n[backends.oem.parameters]\nslot = \"1\"\n"
+		   "[[placement]]\nkeys = [\"dev-*\"]\nbackend = \"oem\"\n"
+		   "[[placement]]\nkeys = [\"*\"]\nbackend = \"file\"\n"
+		   "[preloaded_keys]\ndev-a = \"pkcs11:object=a\"\ndev-f = \"file:///f\"\n",
+	    &err));
+	ck_assert_uint_eq(layout.stores.n_stores, 2);
+	oem = &layout.store[1].config;
+	ck_assert_ptr_eq(layout.store[1].backend, &plugin_backend);
+	ck_assert_str_eq(oem->library, "/l.so");
+	ck_assert_uint_eq(oem->n_parameters, 1);
+	ck_assert_str_eq(oem->parameters[0].name, "slot");
+	ck_assert_str_eq(backend_preloaded_uri(oem, "dev-a"), "pkcs11:object=a");
+	ck_assert_ptr_null(backend_preloaded_uri(oem, "dev-f"));
+	ck_assert(layout_in_worker(&layout, 1));
+	done();
+}
+END_TEST
+
+TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong, test_plugin)

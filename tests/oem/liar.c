@@ -1,0 +1,186 @@
+/*
+ * liar.c: a key library that breaks one rule at a time, for the tests of who hosts one.  The environment variable LIAR says how it
+ * hands out its functions, the parameter `lie` what its functions do.  It has every key, and all are alike.
+ */
+#include <aziot-keys.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char lie[32];
+
+static int
+lies(const char *what)
+{
+	return strcmp(lie, what) == 0;
+}
+
+static AZIOT_KEYS_RC
+set_parameter(const char *name, const char *value)
+{
+	if (strcmp(name, "lie") == 0)
+		strncpy(lie, value, sizeof(lie) - 1);
+	return strcmp(name, "bad") == 0 ? AZIOT_KEYS_RC_ERR_INVALID_PARAMETER : AZIOT_KEYS_RC_OK;
+}
+
+/* `trouble`: its hardware is away */
+static AZIOT_KEYS_RC
+there(void)
+{
+	if (lies("crash"))
+		abort();
+	while (lies("hang"))
+		pause();
+	if (lies("result"))
+		return 7;
+	if (lies("missing"))
+		return AZIOT_KEYS_RC_ERR_INVALID_PARAMETER;
+	return lies("trouble") ? AZIOT_KEYS_RC_ERR_EXTERNAL : AZIOT_KEYS_RC_OK;
+}
+
+static AZIOT_KEYS_RC
+by_id(const char *id)
+{
+	(void)id;
+	return lies("pairs trouble")  ? AZIOT_KEYS_RC_ERR_INVALID_PARAMETER
+	       : lies("keys trouble") ? AZIOT_KEYS_RC_ERR_EXTERNAL
+				      : there();
+}
+
+static AZIOT_KEYS_RC
+load_pair(const char *id)
+{
+	(void)id;
+	return lies("pairs trouble")  ? AZIOT_KEYS_RC_ERR_EXTERNAL
+	       : lies("keys trouble") ? AZIOT_KEYS_RC_ERR_INVALID_PARAMETER
+				      : there();
+}
+
+static AZIOT_KEYS_RC
+create_pair(const char *id, const char *preferred_algorithms)
+{
+	(void)id, (void)preferred_algorithms;
+	return there();
+}
+
+static AZIOT_KEYS_RC
+create_key(const char *id, AZIOT_KEYS_KEY_USAGE usage)
+{
+	(void)id, (void)usage;
+	return there();
+}
+
+static AZIOT_KEYS_RC
+import_key(const char *id, const uint8_t *bytes, uintptr_t bytes_len, AZIOT_KEYS_KEY_USAGE usage)
+{
+	(void)id, (void)bytes, (void)bytes_len, (void)usage;
+	return there();
+}
+
+/* size bytes of 'x', or a lie about them */
+static AZIOT_KEYS_RC
+fill(unsigned char *out, uintptr_t *out_len, uintptr_t size)
+{
+	AZIOT_KEYS_RC rc = there();
+
+	if (rc)
+		return rc;
+	if (!out) {
+		*out_len = lies("bound") ? (uintptr_t)1 << 30 : size;
+		return AZIOT_KEYS_RC_OK;
+	}
+	memset(out, 'x', lies("overrun") ? *out_len + 1 : size);
+	*out_len = lies("length") ? *out_len + 1 : lies("shorter") ? size - 1 : size;
+	return AZIOT_KEYS_RC_OK;
+}
+
+static AZIOT_KEYS_RC
+get_parameter(const char *id, AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE type, unsigned char *value,
+    uintptr_t *value_len)
+{
+	(void)id;
+	return fill(
+	    value, value_len, type == AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_ALGORITHM ? 4 : 33);
+}
+
+static AZIOT_KEYS_RC
+derive_key(const char *base_id, const uint8_t *data, uintptr_t data_len, unsigned char *out,
+    uintptr_t *out_len)
+{
+	(void)base_id, (void)data, (void)data_len;
+	return fill(out, out_len, 32);
+}
+
+static AZIOT_KEYS_RC
+sign(const char *id, AZIOT_KEYS_SIGN_MECHANISM mechanism, const void *parameters,
+    const unsigned char *in, uintptr_t in_len, unsigned char *out, uintptr_t *out_len)
+{
+	(void)id, (void)mechanism, (void)parameters, (void)in, (void)in_len;
+	return fill(out, out_len, 32);
+}
+
+static AZIOT_KEYS_RC
+verify(const char *id, AZIOT_KEYS_SIGN_MECHANISM mechanism, const void *parameters,
+    const unsigned char *digest, uintptr_t digest_len, const unsigned char *signature,
+    uintptr_t signature_len, int *ok)
+{
+	(void)id, (void)mechanism, (void)parameters, (void)digest, (void)digest_len;
+	(void)signature, (void)signature_len, (void)ok;
+	return there();
+}
+
+static AZIOT_KEYS_FUNCTION_LIST_2_1_0_0 list_2_1 = {
+	.base = { AZIOT_KEYS_VERSION_2_1_0_0 },
+	.set_parameter = set_parameter,
+	.create_key_pair_if_not_exists = create_pair,
+	.move_key_pair = create_pair,
+	.load_key_pair = load_pair,
+	.get_key_pair_parameter = get_parameter,
+	.delete_key_pair = by_id,
+	.create_key_if_not_exists = create_key,
+	.load_key = by_id,
+	.import_key = import_key,
+	.delete_key = by_id,
+	.derive_key = derive_key,
+	.sign = sign,
+	.verify = verify,
+	.encrypt = sign,
+	.decrypt = sign,
+};
+
+static const AZIOT_KEYS_FUNCTION_LIST_2_0_0_0 list_2_0 = {
+	.base = { AZIOT_KEYS_VERSION_2_0_0_0 },
+	.set_parameter = set_parameter,
+	.create_key_pair_if_not_exists = create_pair,
+	.load_key_pair = load_pair,
+	.get_key_pair_parameter = get_parameter,
+	.create_key_if_not_exists = create_key,
+	.load_key = by_id,
+	.import_key = import_key,
+	.derive_key = derive_key,
+	.sign = sign,
+	.verify = verify,
+	.encrypt = sign,
+	.decrypt = sign,
+};
+
+__attribute__((visibility("default"))) AZIOT_KEYS_RC
+aziot_keys_get_function_list(
+    AZIOT_KEYS_VERSION version, const AZIOT_KEYS_FUNCTION_LIST **function_list)
+{
+	const char *how = getenv("LIAR");
+
+	if (!how)
+		how = "";
+	if (strcmp(how, "nothing") == 0 ||
+	    (strcmp(how, "old") == 0 && version == AZIOT_KEYS_VERSION_2_1_0_0))
+		return 99;
+	*function_list = strcmp(how, "old") == 0	 ? &list_2_0.base
+			 : strcmp(how, "null list") == 0 ? NULL
+							 : &list_2_1.base;
+	list_2_1.base.version =
+	    strcmp(how, "other version") == 0 ? 0x02020000 : AZIOT_KEYS_VERSION_2_1_0_0;
+	list_2_1.verify = strcmp(how, "no verify") == 0 ? NULL : verify;
+	list_2_1.delete_key = strcmp(how, "no delete") == 0 ? NULL : by_id;
+	return AZIOT_KEYS_RC_OK;
+}
