@@ -142,6 +142,7 @@ struct backend {
 };
 
 extern const struct backend file_backend;   /* file.c */
+extern const struct backend tpm_backend;    /* tpm.c */
 extern const struct backend plugin_backend; /* plugin.c */
 
 #endif

@@ -1,9 +1,7 @@
-#include <dirent.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "crypto/digest.h"
@@ -19,9 +17,8 @@
  * durably or not at all, readable by nobody else (index-identity.md S4, R5).
  */
 
-#define KEY_LEN	      32 /* of a symmetric key made here */
-#define PEM_BEGIN     "-----BEGIN "
-#define TEMPORARY_LEN 7 /* ".XXXXXX" that base/file.c puts behind a name */
+#define KEY_LEN	  32 /* of a symmetric key made here */
+#define PEM_BEGIN "-----BEGIN "
 
 struct file_backend {
 	char *keys_dir; /* NULL: no homedir */
@@ -44,25 +41,6 @@ file_key_of(struct key *key)
 
 /* --- open and close */
 
-/* Remove what a crash left of a write: "<key>.key.XXXXXX". */
-static void
-sweep(const char *keys_dir)
-{
-	DIR *dir = opendir(keys_dir);
-	const struct dirent *entry;
-
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		size_t len = strlen(entry->d_name);
-		const char *end = entry->d_name + len;
-
-		if (len > TEMPORARY_LEN + 4 && strncmp(end - TEMPORARY_LEN - 4, ".key.", 5) == 0)
-			unlinkat(dirfd(dir), entry->d_name, 0);
-	}
-	closedir(dir);
-}
-
 static void
 file_close(void *ctx)
 {
@@ -83,7 +61,7 @@ open_in(struct file_backend *b, const struct backend_config *config, struct err 
 	if (str_format(&b->keys_dir, err, "%s/keys", config->homedir) ||
 	    file_mkdirs(b->keys_dir, 0700, err))
 		return err->code;
-	sweep(b->keys_dir);
+	file_sweep(b->keys_dir, ".key");
 	return ERR_OK;
 }
 

@@ -13,7 +13,7 @@ OUT	:= build-fuzz
 
 fuzz_b64_SEEDS	  := tests/data/b64
 fuzz_fields_SEEDS := tests/data/json
-fuzz_fields_SRC	  := tests/support/message.c
+fuzz_fields_SRC	  := tests/support/message.c tests/support/plain.c
 fuzz_toml_SEEDS	  := tests/data/toml/valid
 fuzz_uri_SEEDS	  := tests/data/uri
 

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "tests/support/message.h"
+#include "tests/support/plain.h"
+#include "wire/keyd.h"
 
 /* Text that we wrote is read again as the same text. */
 static void
@@ -59,9 +61,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static fields_fn *const tables[] = { part_fields, every_fields, tagged_fields, flat_fields,
 		whole_fields };
+	static fields_fn *const plain[] = { keyd_sign_req_fields, keyd_encrypt_req_fields,
+		keyd_handle_msg_fields, every_fields, tagged_fields };
 	AUTO(json_freep) struct json_t *json = NULL;
 	struct err err = { 0 };
 
+	for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+		HOLDS(plain_compare(plain[i], (struct text){ (const char *)data, len }) !=
+		      PLAIN_WRONG);
 	if (json_read((struct text){ (const char *)data, len }, &json, &err)) {
 		HOLDS(err.code == ERR_SYNTAX && strncmp(err.text, "line ", 5) == 0);
 		return 0;

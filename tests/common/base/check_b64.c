@@ -51,10 +51,40 @@ START_TEST(test_strict)
 		AUTO(bytes_done) struct bytes out = { 0 };
 		struct err err = { 0 };
 
+		uint8_t plain[16];
+		size_t len;
+
 		ck_err(b64_decode(B64_STD, text_of(wrong[i]), &out, &err), ERR_SYNTAX);
 		ck_assert_ptr_null(out.data);
+		ck_assert(!b64_decode_to(B64_STD, text_of(wrong[i]), plain, &len));
 	}
 }
 END_TEST
 
-TEST_MAIN("base/b64", test_vectors, test_strict)
+/* RFC 4648 sections 4 and 5: these digits with these values, and no other byte. */
+START_TEST(test_alphabets)
+{
+	static const char *const digits[] = {
+		[B64_STD] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+		[B64_URL] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+	};
+
+	for (int kind = B64_STD; kind <= B64_URL; kind++)
+		for (int c = 0; c < 256; c++) {
+			const char in[] = { (char)c, 'A', 'A', 'A' };
+			const char *at = memchr(digits[kind], c, 64);
+			uint8_t plain[3];
+			size_t len = 0;
+
+			ck_assert_msg(b64_decode_to((enum b64_kind)kind, (struct text){ in, 4 },
+					  plain, &len) == (at != NULL),
+			    "byte %d", c);
+			if (at) {
+				ck_assert_uint_eq(len, 3);
+				ck_assert_int_eq(plain[0] >> 2, at - digits[kind]);
+			}
+		}
+}
+END_TEST
+
+TEST_MAIN("base/b64", test_vectors, test_strict, test_alphabets)

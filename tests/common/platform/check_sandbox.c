@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -183,6 +184,11 @@ use_guards(void *arg)
 		return 6;
 	if ((socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) != has_inet)
 		return 7;
+	/* no TCP, no options of TCP; on a descriptor that is none the call itself would say EBADF */
+	if (setsockopt(-1, IPPROTO_TCP, 1, &inet, sizeof(inet)) != -1 ||
+	    errno != (has_inet ? EBADF : ENOPROTOOPT) ||
+	    setsockopt(-1, SOL_SOCKET, SO_RCVBUF, &inet, sizeof(inet)) != -1 || errno != EBADF)
+		return 8;
 	return 0;
 }
 
