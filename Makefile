@@ -58,7 +58,7 @@ obj	= $(patsubst %.c,$(BUILD)/%.o,$(1))
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim $(BUILD)/lib/edgekeep.so own
+all: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim $(BUILD)/lib/edgekeep.so $(BUILD)/lib/libaziot_keys.so own
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -110,7 +110,19 @@ $(BUILD)/lib/edgekeep.so: $(MODULE_OBJ) common/provider/module.map
 		-o $@ $(MODULE_OBJ) $(shell pkg-config --libs libcrypto jansson)
 	@echo "  $@"
 
-# --- key libraries of the C interface in docs/key-backends.md: an OEM's sample, right and with each defect, and one that lies
+# --- libaziot_keys.so: keyd's files and tokens behind the C interface of docs/key-backends.md, for programs that expect that library
+ABI_SRC := $(filter-out keyd/file_kek.c keyd/file_convert.c,$(call src,keyd/abi/*.c keyd/file*.c keyd/pkcs11*.c keyd/wrap.c)) \
+	$(addprefix keyd/,cache.c layout.c mech.c pair.c stores.c) \
+	$(addprefix common/base/,b64.c buf.c clock.c err.c file.c log.c mem.c) $(addprefix common/data/,key_uri.c pattern.c pkcs11_uri.c uri.c) \
+	$(call src,common/crypto/*.c) common/platform/pool.c
+ABI_OBJ := $(patsubst %.c,$(BUILD)/pic/%.o,$(ABI_SRC))
+$(BUILD)/lib/libaziot_keys.so: $(ABI_OBJ) keyd/abi/abi.map
+	@mkdir -p $(@D)
+	$(Q)$(subst -fPIE,-fPIC,$(subst -pie,-shared,$(LINK))) -Wl,-z,defs -Wl,--gc-sections -Wl,-soname,$(@F) \
+		-Wl,--version-script=keyd/abi/abi.map -o $@ $(ABI_OBJ) $(shell pkg-config --libs libcrypto)
+	@echo "  $@"
+
+# --- the same interface from the other side: an OEM's sample, right and with each defect, and one that lies
 OEM_DEFECTS := $(shell sed -n 's/^ \*   DEFECT_\([A-Z0-9_]*\) .*/\1/p' tests/oem/sample.c)
 OEM	:= $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so $(OEM_DEFECTS:%=$(BUILD)/oem/%.so)
 OEM_HEADER := $(BUILD)/include/aziot-identity-service/aziot-keys.h
@@ -124,6 +136,7 @@ $(OEM_DEFECTS:%=$(BUILD)/oem/%.so): $(BUILD)/oem/%.so: tests/oem/sample.c $(OEM_
 	@mkdir -p $(@D)
 	$(Q)$(OEM_BUILD) -DDEFECT_$*
 $(BUILD)/tests/keyd/check_plugin: | $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so
+$(BUILD)/tests/keyd/check_abi: | $(BUILD)/lib/libaziot_keys.so
 
 # --- the operator's program
 $(BUILD)/libctl.a: $(call obj,$(filter-out ctl/main.c,$(call src,ctl/*.c)))

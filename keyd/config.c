@@ -71,8 +71,6 @@ moment(const char *in, void *ret, struct err *err)
 
 static const char *const use_defaults[] = { "deny", "contract", NULL };
 
-const char *const keyd_backend_types[] = { "file", "pkcs11", "tpm", "plugin", NULL };
-
 /* clang-format off */
 FIELDS_ARM(places_fields, keyd_config_places,
 	STR  (homedir_path,     "homedir_path",     NONEMPTY),

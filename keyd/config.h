@@ -98,7 +98,7 @@ FIELDS_DECLARE(keyd_config);
 #define KEYD_MAX_REQUESTS 10
 #define KEYD_DEADLINE_MS  10000
 
-/* Names of `type`, by enum keyd_backend_type. */
+/* Names of `type`, by enum keyd_backend_type (layout.c). */
 extern const char *const keyd_backend_types[];
 
 /* ERR_CONFIG: file, line and key of what is wrong. */

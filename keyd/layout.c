@@ -9,6 +9,8 @@
 #define TOKEN_NAME "token"
 #define FILE_URI   "file:"
 
+const char *const keyd_backend_types[] = { "file", "pkcs11", "tpm", "plugin", NULL };
+
 void
 layout_done(struct layout *layout)
 {

@@ -20,6 +20,10 @@ program edgekeep-cloudsim "$to/bin/edgekeep-cloudsim"
 ln -sf edgekeep "$to/bin/aziotctl"
 ln -sf edgekeep "$to/bin/iotedge"
 
+# the key library's interface, for programs that expect it, and for who writes a key backend (docs/key-backends.md)
+install -D -s -m 0644 "$BUILD/lib/libaziot_keys.so" "$to/lib/libaziot_keys.so"
+install -D -m 0644 keyd/aziot_keys.h "$to/include/aziot-identity-service/aziot-keys.h"
+
 mkdir -p "$to/lib/systemd/system" "$to/lib/sysusers.d"
 for unit in packaging/systemd/*.service packaging/systemd/*.socket; do
 	sed "s|=/usr/libexec/|=$PREFIX/libexec/|" "$unit" >"$to/lib/systemd/system/${unit##*/}"

@@ -21,6 +21,8 @@ done <<'END'
 /usr/bin/aziotctl 777 edgekeep
 /usr/bin/iotedge 777 edgekeep
 /usr/bin/edgekeep-cloudsim 755
+/usr/lib/libaziot_keys.so 644
+/usr/include/aziot-identity-service/aziot-keys.h 644
 /etc/aziot 755
 /etc/aziot/keyd/config.d 700
 /etc/aziot/certd/config.d 700
