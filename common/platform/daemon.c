@@ -70,7 +70,7 @@ find_user(struct daemon *d, const char *said, struct err *err)
 	int n;
 
 	/* a role is started by the spawner, which is the right user already and could not change it */
-	d->switch_user = geteuid() == 0 && !d->role->name;
+	d->switch_user = geteuid() == 0 && (!d->role->name || d->role->once);
 	if (d->switch_user)
 		return privs_lookup(said ? said : d->spec->user, &d->user, err);
 	d->user.uid = geteuid();
@@ -237,16 +237,11 @@ daemon_end(struct daemon *d, int exit_status)
 	syscall(SYS_tgkill, getpid(), getpid(), SIGUSR1);
 }
 
-static int
-serve(struct daemon *d, const sigset_t *signals)
+static void
+serve_until_told(struct daemon *d, const sigset_t *signals)
 {
 	sigset_t impatient;
-	struct err err = { 0 };
 
-	if (start(d, &err)) {
-		log_error("%s", err.text);
-		return 1;
-	}
 	log_info("ready; sandbox %s, Landlock ABI %d, peers by pidfd: %s",
 	    sandbox_mode_name(d->sandbox), sandbox_landlock_abi(), peer_has_pidfd() ? "yes" : "no");
 	notify_status("ready");
@@ -261,6 +256,19 @@ serve(struct daemon *d, const sigset_t *signals)
 	pthread_sigmask(SIG_UNBLOCK, &impatient, NULL);
 	if (d->role->stop)
 		d->role->stop(d, GRACE_MS);
+}
+
+static int
+serve(struct daemon *d, const sigset_t *signals)
+{
+	struct err err = { 0 };
+
+	if (start(d, &err)) {
+		log_error("%s", err.text);
+		return 1;
+	}
+	if (!d->role->once)
+		serve_until_told(d, signals);
 	if (d->role->done)
 		d->role->done(d);
 	return __atomic_load_n(&d->exit_status, __ATOMIC_ACQUIRE);
@@ -347,9 +355,10 @@ daemon_main(const struct daemon_spec *spec, int argc, char **argv)
 	pool_set_may_block(true);
 	if (args.check)
 		return load(d, &args);
-	log_info("%s %s", spec->name, daemon_version);
+	if (!d->role->once)
+		log_info("%s %s", spec->name, daemon_version);
 	/* a role comes to life under the spawner's filter */
-	if ((d->role->name && sandbox_tell_refusals(d->sandbox, &err)) ||
+	if ((d->role->name && !d->role->once && sandbox_tell_refusals(d->sandbox, &err)) ||
 	    find_user(d, args.user, &err)) {
 		log_error("%s", err.text);
 		return 1;

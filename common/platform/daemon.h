@@ -35,6 +35,11 @@ struct daemon_role {
 	    struct daemon *d, struct err *err); /* NULL: SIGHUP is noted and ignored */
 	void (*stop)(struct daemon *d, unsigned grace_ms);
 	void (*done)(struct daemon *d);
+	/*
+	 * Started by an operator rather than by the spawner: becomes the service user when root starts it, says nothing of how it
+	 * is, and ends with d->exit_status when serve is done.
+	 */
+	int once;
 };
 
 struct daemon_spec {
