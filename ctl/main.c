@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "client/keyd.h"
 #include "ctl/keys_pem.h"
+#include "ctl/keys_wrap.h"
 #include "ctl/status.h"
 
 struct options {
@@ -65,6 +66,27 @@ pem(const struct options *o, char **args)
 	return fputs(text, stdout) < 0 || fflush(stdout) != 0;
 }
 
+/* By keyd's own program, which takes this one's place. */
+static int
+wrap(const struct options *o, char **args)
+{
+	struct err err = { 0 };
+
+	(void)o, (void)args;
+	(void)!keys_wrap("wrap", &err);
+	return fail(&err);
+}
+
+static int
+unwrap(const struct options *o, char **args)
+{
+	struct err err = { 0 };
+
+	(void)o, (void)args;
+	(void)!keys_wrap("unwrap", &err);
+	return fail(&err);
+}
+
 static int
 version(const struct options *o, char **args)
 {
@@ -84,6 +106,8 @@ static const struct command {
 	/* clang-format off */
 	{ { "status" }, "", 0, "each daemon and whether it can do its job; device, certificates, modules", status },
 	{ { "keys", "pem" }, "ID", 1, "PEM file to give to programs in place of a private key that stays in keyd", pem },
+	{ { "keys", "wrap" }, "", 0, "encrypt key files at rest as [backends.file] says; as root or keyd's user", wrap },
+	{ { "keys", "unwrap" }, "", 0, "the reverse; stop keyd before, and take wrap out of its configuration after", unwrap },
 	{ { "version" }, "", 0, "the version of this program", version },
 	/* clang-format on */
 };

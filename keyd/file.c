@@ -3,10 +3,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/file.h"
 #include "crypto/digest.h"
-#include "data/uri.h"
-#include "keyd/backend.h"
+#include "keyd/file_store.h"
 #include "keyd/mech.h"
 #include "keyd/pair.h"
 #include "platform/pool.h"
@@ -21,8 +19,8 @@
 #define PEM_BEGIN "-----BEGIN "
 
 struct file_backend {
-	char *keys_dir; /* NULL: no homedir */
-	const struct backend_config *config;
+	struct file_store *store;
+	const struct mech *mech;
 };
 
 struct file_key {
@@ -46,23 +44,8 @@ file_close(void *ctx)
 {
 	struct file_backend *b = ctx;
 
-	if (!b)
-		return;
-	str_freep(&b->keys_dir);
+	file_store_close(b->store);
 	free(b);
-}
-
-static enum err_code
-open_in(struct file_backend *b, const struct backend_config *config, struct err *err)
-{
-	b->config = config;
-	if (!config->homedir)
-		return ERR_OK;
-	if (str_format(&b->keys_dir, err, "%s/keys", config->homedir) ||
-	    file_mkdirs(b->keys_dir, 0700, err))
-		return err->code;
-	file_sweep(b->keys_dir, ".key");
-	return ERR_OK;
 }
 
 static enum err_code
@@ -72,29 +55,19 @@ file_open(const struct backend_config *config, void **ret_ctx, struct err *err)
 
 	if (!b)
 		return err_nomem(err);
-	if (open_in(b, config, err)) {
-		file_close(b);
+	b->mech = config->mech;
+	if (file_store_open(config, &b->store, err)) {
+		free(b);
 		return err->code;
 	}
 	*ret_ctx = b;
 	return ERR_OK;
 }
 
-/* --- where a key lives */
-
 static enum err_code
 path_of(const struct file_backend *b, const char *id, char **ret, struct err *err)
 {
-	const char *preloaded = backend_preloaded_uri(b->config, id);
-	AUTO(str_freep) char *name = NULL;
-
-	if (preloaded)
-		return uri_file_path(preloaded, ret, err);
-	if (!b->keys_dir)
-		return err_set(err, ERR_NOT_FOUND, "there is no homedir");
-	if (digest_file_name(id, ".key", &name, err))
-		return err->code;
-	return str_format(ret, err, "%s/%s", b->keys_dir, name);
+	return file_store_path(b->store, id, ret, err);
 }
 
 static enum err_code
@@ -117,23 +90,6 @@ file_key_free(struct key *key)
 	pair_free(f->pair);
 	str_freep(&f->key.id);
 	free(f);
-}
-
-/* A damaged file is an error of ours and stays as it is: it may be all that is left of a device's identity. */
-static enum err_code
-read_content(const char *path, struct bytes *ret, struct err *err)
-{
-	AUTO(bytes_done) struct bytes content = { 0 };
-
-	if (file_read(path, BACKEND_KEY_MAX, &content, err)) {
-		if (err->code == ERR_INVALID)
-			err->code = ERR_INTERNAL;
-		return err->code;
-	}
-	if (content.len == 0)
-		return err_set(err, ERR_INTERNAL, "key file %s is empty", path);
-	*ret = bytes_take(&content);
-	return ERR_OK;
 }
 
 /* Any bytes are a key; what is no key pair is found out by who asks for one. */
@@ -162,9 +118,9 @@ file_find(void *ctx, const char *id, struct key **ret, struct err *err)
 	if (!f)
 		return err_nomem(err);
 	f->key.backend = &file_backend;
-	f->mech = b->config->mech;
+	f->mech = b->mech;
 	atomic_init(&f->key.refs, 1);
-	if (str_copy(&f->key.id, id, err) || read_content(path, &f->content, err) ||
+	if (str_copy(&f->key.id, id, err) || file_store_read(b->store, path, &f->content, err) ||
 	    parse_content(f, err)) {
 		file_key_free(&f->key);
 		return err->code;
@@ -196,7 +152,7 @@ store_new(
 
 	if (path_of(b, id, &path, err))
 		return err->code;
-	if (file_create(path, 0600, content->data, content->len, err) && err->code != ERR_CONFLICT)
+	if (file_store_create(b->store, path, content, err) && err->code != ERR_CONFLICT)
 		return err->code;
 	err_clear(err);
 	return ERR_OK;
@@ -228,48 +184,36 @@ static enum err_code
 file_import_key(
     void *ctx, const char *id, unsigned usage, const struct bytes *value, struct err *err)
 {
+	const struct file_backend *b = ctx;
 	AUTO(str_freep) char *path = NULL;
 
 	(void)usage;
-	if (may_block(err) || path_of(ctx, id, &path, err))
+	if (may_block(err) || path_of(b, id, &path, err))
 		return err->code;
-	return file_write(path, 0600, value->data, value->len, err);
-}
-
-static bool
-same_directory(const char *a, const char *b)
-{
-	size_t len = (size_t)(strrchr(a, '/') - a);
-
-	return len == (size_t)(strrchr(b, '/') - b) && strncmp(a, b, len) == 0;
+	return file_store_write(b->store, path, value, err);
 }
 
 static enum err_code
 file_move(void *ctx, const char *from, const char *to, struct err *err)
 {
+	const struct file_backend *b = ctx;
 	AUTO(str_freep) char *source = NULL;
 	AUTO(str_freep) char *target = NULL;
-	AUTO(bytes_done) struct bytes content = { 0 };
 
-	if (may_block(err) || path_of(ctx, from, &source, err) || path_of(ctx, to, &target, err))
+	if (may_block(err) || path_of(b, from, &source, err) || path_of(b, to, &target, err))
 		return err->code;
-	if (same_directory(source, target))
-		return file_rename(source, target, err);
-	/* a preloaded id may lie on another file system: copy, and let go of the source last */
-	if (read_content(source, &content, err) ||
-	    file_write(target, 0600, content.data, content.len, err))
-		return err->code;
-	return file_remove(source, err);
+	return file_store_move(b->store, source, target, err);
 }
 
 static enum err_code
 file_remove_key(void *ctx, const char *id, struct err *err)
 {
+	const struct file_backend *b = ctx;
 	AUTO(str_freep) char *path = NULL;
 
-	if (may_block(err) || path_of(ctx, id, &path, err))
+	if (may_block(err) || path_of(b, id, &path, err))
 		return err->code;
-	return file_remove(path, err);
+	return file_store_remove(b->store, path, err);
 }
 
 /* --- use */

@@ -1,4 +1,13 @@
+#include "keyd/file_convert.h"
 #include "keyd/service.h"
+
+/* `edgekeep keys wrap` and `unwrap` */
+#define CONVERT(role)                                                                              \
+	{                                                                                          \
+		.name = (role), .once = 1, .sandbox = &keyd_convert_sandbox,                       \
+		.prepare = file_convert_prepare, .paths = keyd_paths, .serve = file_convert_serve, \
+		.done = file_convert_done                                                          \
+	}
 
 static const struct daemon_role roles[] = {
 	{
@@ -11,6 +20,8 @@ static const struct daemon_role roles[] = {
 	    .stop = keyd_stop,
 	    .done = keyd_done,
 	},
+	CONVERT("wrap"),
+	CONVERT("unwrap"),
 	{ 0 },
 };
 

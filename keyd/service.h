@@ -16,7 +16,8 @@ struct keyd {
 	struct permit *permit;
 	struct keys *keys;
 	struct http_server *http;
-	int socket; /* -1 once the server has it */
+	int socket;		      /* -1 once the server has it */
+	struct file_convert *convert; /* in the roles wrap and unwrap (file_convert.h) */
 };
 
 /* The steps of platform/daemon.h. */
@@ -31,5 +32,6 @@ void keyd_done(struct daemon *d);
 
 /* sandbox.c */
 extern const struct sandbox_role keyd_sandbox;
+extern const struct sandbox_role keyd_convert_sandbox;
 
 #endif

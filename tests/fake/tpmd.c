@@ -1,5 +1,6 @@
 #include "tests/fake/tpmd.h"
 
+#include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
@@ -18,7 +19,7 @@ static struct {
 	struct bytes key;
 	unsigned times;
 	enum err_code fail;
-	unsigned status;
+	unsigned status, fails_left;
 	size_t cut;
 } fake;
 
@@ -38,8 +39,15 @@ fake_tpmd_signed(void)
 void
 fake_tpmd_fail(enum err_code code, unsigned status)
 {
+	fake_tpmd_fail_times(code, status, code ? UINT_MAX : 0);
+}
+
+void
+fake_tpmd_fail_times(enum err_code code, unsigned status, unsigned times)
+{
 	fake.fail = code;
 	fake.status = status;
+	fake.fails_left = times;
 }
 
 void
@@ -102,8 +110,9 @@ static enum err_code
 begin(struct err *err)
 {
 	fake.times++;
-	if (!fake.fail)
+	if (fake.fails_left == 0)
 		return ERR_OK;
+	fake.fails_left--;
 	err_set(err, fake.fail, "the fake fails");
 	err->status = (uint16_t)fake.status;
 	return fake.fail;

@@ -13,6 +13,8 @@ void fake_tpmd_reset(void);
 unsigned fake_tpmd_signed(void);
 /* From now on all calls but sign of the authentication key fail so; ERR_OK: they work again.  status: of ERR_PEER. */
 void fake_tpmd_fail(enum err_code code, unsigned status);
+/* The same for the next calls only. */
+void fake_tpmd_fail_times(enum err_code code, unsigned status, unsigned times);
 /* From now on results are cut by so many bytes: signatures, and the public part of what is made. */
 void fake_tpmd_cut(size_t bytes);
 

@@ -243,6 +243,164 @@ START_TEST(test_preloaded)
 }
 END_TEST
 
+/* --- wrapped at rest */
+
+/* A home of keys wrapped by a credential of that content, 32 bytes. */
+static void
+begin_wrapped(const char *kek)
+{
+	struct err err = { 0 };
+
+	pool_set_may_block(true);
+	setenv("CREDENTIALS_DIRECTORY", support_tmpdir(), 1);
+	support_write(support_path("edgekeep-kek"), kek);
+	ck_ok(mech_new(&mech, &err));
+	config = (struct backend_config){
+		.mech = mech, .homedir = support_path("home"), .wrap = "credential"
+	};
+	ck_ok(file_backend.open(&config, &ctx, &err));
+}
+
+#define KEK   "0123456789abcdef0123456789abcdef"
+#define OTHER "0123456789abcdef0123456789abcdeg"
+
+static bool
+is_wrapped(const char *pattern)
+{
+	AUTO(str_freep)
+	char *line =
+	    support_sh("head -c 22 %s/home/keys/%s-*.key | tr -d '\\0'", support_tmpdir(), pattern);
+
+	return strcmp(line, "edgekeep wrapped key 1") == 0;
+}
+
+/* Whatever is written is wrapped, whatever was plain is read, and moved files open under their new names. */
+START_TEST(test_wrapped)
+{
+	struct bytes digest = { (uint8_t *)"0123456789abcdef0123456789abcdef", 32 };
+	struct bytes value = { (uint8_t *)"imported", 8 };
+	AUTO(bytes_done) struct bytes plain = { 0 };
+	AUTO(bytes_done) struct bytes moved = { 0 };
+	AUTO(bytes_done) struct bytes sig = { 0 };
+	AUTO(key_putp) struct key *pair = NULL;
+	struct err err = { 0 };
+
+	begin();
+	ck_ok(file_backend.create_key(ctx, "plain", KEYD_USE_SIGN, &err));
+	plain = derive("plain");
+	end();
+	begin_wrapped(KEK);
+	moved = derive("plain");
+	ck_assert(bytes_equal(&plain, &moved));
+	bytes_done(&moved);
+	ck_ok(file_backend.create_pair(ctx, "pair", KEY_EC_P256, &err));
+	ck_ok(file_backend.create_key(ctx, "key", KEYD_USE_SIGN, &err));
+	ck_ok(file_backend.import_key(ctx, "imported", KEYD_USE_SIGN, &value, &err));
+	ck_assert(is_wrapped("pair") && is_wrapped("key") && is_wrapped("imported"));
+	ck_assert(!is_wrapped("plain"));
+	free(support_sh("! grep -q imported %s/home/keys/imported-*.key", support_tmpdir()));
+	ck_ok(file_backend.move(ctx, "plain", "wrapped", &err));
+	ck_ok(file_backend.move(ctx, "wrapped", "again", &err));
+	ck_assert(is_wrapped("again"));
+	moved = derive("again");
+	ck_assert(bytes_equal(&plain, &moved));
+	free(support_sh("test $(ls %s/home/keys | wc -l) = 4", support_tmpdir()));
+	pair = find("pair");
+	ck_ok(file_backend.sign(pair, KEYD_ECDSA, &digest, &sig, &err));
+	end();
+}
+END_TEST
+
+/* A preloaded id may be anywhere; its file's name counts and not its directory. */
+START_TEST(test_wrapped_elsewhere)
+{
+	AUTO(bytes_done) struct bytes first = { 0 };
+	AUTO(bytes_done) struct bytes second = { 0 };
+	AUTO(bytes_done) struct bytes third = { 0 };
+	struct err err = { 0 };
+
+	preload("pre", "elsewhere/pre.key");
+	free(support_sh("mkdir %s/elsewhere", support_tmpdir()));
+	begin_wrapped(KEK);
+	config.preloaded = preloaded;
+	config.n_preloaded = 1;
+	ck_ok(file_backend.create_key(ctx, "fresh", KEYD_USE_SIGN, &err));
+	first = derive("fresh");
+	ck_ok(file_backend.move(ctx, "fresh", "pre", &err));
+	second = derive("pre");
+	ck_ok(file_backend.move(ctx, "pre", "back", &err));
+	third = derive("back");
+	ck_assert(bytes_equal(&first, &second) && bytes_equal(&first, &third));
+	free(support_sh("test -z \"$(ls %s/elsewhere)\"", support_tmpdir()));
+	end();
+}
+END_TEST
+
+/* Without the right KEK a wrapped key is damaged, never missing: nothing makes another one, and the file stays. */
+static void
+check_closed(void)
+{
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	AUTO(str_freep) char *path = support_sh("echo %s/home/keys/k-*.key", support_tmpdir());
+	struct key *key = NULL;
+	bool exists = false;
+	struct err err = { 0 };
+
+	before = support_read(path);
+	ck_err(file_backend.find(ctx, "k", &key, &err), ERR_INTERNAL);
+	ck_ok(file_backend.exists(ctx, "k", &exists, &err));
+	ck_assert(exists);
+	ck_ok(file_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err));
+	ck_ok(file_backend.create_pair(ctx, "k", KEY_EC_P256, &err));
+	ck_err(file_backend.move(ctx, "k", "l", &err), ERR_INTERNAL);
+	after = support_read(path);
+	ck_assert(bytes_equal(&before, &after));
+	free(support_sh("test $(ls %s/home/keys | wc -l) = 1", support_tmpdir()));
+}
+
+START_TEST(test_wrong_kek)
+{
+	struct bytes value = { (uint8_t *)"edgekeep wrapped key 1\nand more", 31 };
+	struct err err = { 0 };
+
+	begin_wrapped(KEK);
+	ck_ok(file_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err));
+	end();
+	begin_wrapped(OTHER);
+	check_closed();
+	end();
+	begin();
+	check_closed();
+	/* nor may a plain key look like a wrapped one */
+	ck_err(file_backend.import_key(ctx, "m", KEYD_USE_SIGN, &value, &err), ERR_INVALID);
+	end();
+	/* and two files that change places open no more than one that is renamed */
+	begin_wrapped(KEK);
+	ck_ok(file_backend.create_key(ctx, "l", KEYD_USE_SIGN, &err));
+	free(support_sh("cd %s/home/keys; mv l-*.key x; cp x $(echo k-*.key)", support_tmpdir()));
+	free(support_sh("rm %s/home/keys/x", support_tmpdir()));
+	check_closed();
+	end();
+}
+END_TEST
+
+/* No KEK, no backend: keys that were to be encrypted are never written plain. */
+START_TEST(test_no_kek)
+{
+	struct err err = { 0 };
+
+	begin();
+	end();
+	config.wrap = "credential";
+	unsetenv("CREDENTIALS_DIRECTORY");
+	ck_ok(mech_new(&mech, &err));
+	config.mech = mech;
+	ck_err(file_backend.open(&config, &ctx, &err), ERR_INTERNAL);
+	mech_free(mech);
+}
+END_TEST
+
 /* What a crash left of a write goes at the next start; nothing else does. */
 START_TEST(test_sweep)
 {
@@ -348,4 +506,5 @@ START_TEST(test_race)
 END_TEST
 
 TEST_MAIN("keyd/file", test_name, test_upgrade, test_pair_as_key, test_damaged, test_kept,
-    test_preloaded, test_sweep, test_would_block, test_race)
+    test_preloaded, test_wrapped, test_wrapped_elsewhere, test_wrong_kek, test_no_kek, test_sweep,
+    test_would_block, test_race)

@@ -164,6 +164,7 @@ if [ -z "$INSTRUMENTED" ]; then
 	for d in $DAEMONS; do
 		mode=755 roles=1
 		[ "$d" != tpmd ] || roles=2
+		[ "$d" != keyd ] || roles=3 # and those of `edgekeep keys wrap` and `unwrap`
 		[ "$d" != edged ] || mode=700 roles=3
 		# shellcheck disable=SC2016
 		unshare --mount --propagation private sh -c 'mount -t tmpfs none /var/lib && mkdir -p /var/lib/aziot &&
