@@ -14,6 +14,8 @@ OUT	:= build-fuzz
 fuzz_b64_SEEDS	  := tests/data/b64
 fuzz_fields_SEEDS := tests/data/json
 fuzz_fields_SRC	  := tests/support/message.c tests/support/plain.c
+fuzz_tpm_SEEDS	  := tests/data/tpm
+fuzz_tpm_SRC	  := tpmd/blob.c tpmd/wrapped.c keyd/tpm_pem.c keyd/tpm_public.c
 fuzz_toml_SEEDS	  := tests/data/toml/valid
 fuzz_uri_SEEDS	  := tests/data/uri
 
