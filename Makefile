@@ -26,7 +26,7 @@ certd_PKGS	:= libp11
 identityd_PKGS	:= libssl libcurl
 tpmd_PKGS	:= tss2-esys tss2-mu tss2-tctildr
 edged_PKGS	:=
-ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-mu tss2-tctildr libp11
+ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-mu tss2-tctildr libp11 p11-kit-1
 
 PREFIX	?= /usr
 DESTDIR	?=
