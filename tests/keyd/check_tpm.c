@@ -239,6 +239,24 @@ START_TEST(test_hmac)
 }
 END_TEST
 
+START_TEST(test_long_message)
+{
+	AUTO(bytes_done) struct bytes data = { 0 };
+	AUTO(bytes_done) struct bytes mac = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	struct err err = { 0 };
+
+	begin();
+	ck_ok(bytes_alloc(&data, TPMD_MESSAGE_MAX + 1, &err));
+	ck_ok(tpm_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err));
+	key = find("k");
+	ck_err(tpm_backend.sign(key, KEYD_HMAC_SHA256, &data, &mac, &err), ERR_INVALID);
+	data.len--;
+	ck_ok(tpm_backend.sign(key, KEYD_HMAC_SHA256, &data, &mac, &err));
+	end();
+}
+END_TEST
+
 /* An existing key is left by create and replaced by import (keyd.md 4.1, 4.3); moved and removed durably. */
 START_TEST(test_kept)
 {
@@ -509,5 +527,6 @@ START_TEST(test_no_homedir)
 }
 END_TEST
 
-TEST_MAIN("keyd/tpm", test_files, test_ec, test_rsa, test_hmac, test_kept, test_unsupported,
-    test_unfit, test_failures, test_odd_answers, test_damaged, test_would_block, test_no_homedir)
+TEST_MAIN("keyd/tpm", test_files, test_ec, test_rsa, test_hmac, test_long_message, test_kept,
+    test_unsupported, test_unfit, test_failures, test_odd_answers, test_damaged, test_would_block,
+    test_no_homedir)
