@@ -63,7 +63,7 @@ open_in(struct tpm_backend *b, const struct backend_config *config, struct err *
 	if (str_format(&b->dir, err, "%s/tpm", config->homedir) || file_mkdirs(b->dir, 0700, err) ||
 	    tpmd_client_new(&tpmd, &b->tpmd, err))
 		return err->code;
-	file_sweep(b->dir, SUFFIX);
+	file_sweep(b->dir);
 	return ERR_OK;
 }
 

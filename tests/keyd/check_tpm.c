@@ -133,9 +133,9 @@ START_TEST(test_files)
 	ck_assert_int_eq(st.st_mode & 07777, 0700);
 	end();
 	/* what a crash left goes at the next start */
-	support_write(support_path("home/tpm/a-1.pem.AbCd12"), "x");
+	support_write(support_path("home/tpm/.new-0"), "x");
 	begin();
-	free(support_sh("test $(ls %s/home/tpm | wc -l) = 1", support_tmpdir()));
+	free(support_sh("test $(ls -A %s/home/tpm | wc -l) = 1", support_tmpdir()));
 	end();
 }
 END_TEST
@@ -443,7 +443,7 @@ START_TEST(test_odd_answers)
 	ck_err(tpm_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err), ERR_PROTOCOL);
 	ck_err(tpm_backend.create_pair(ctx, "k", KEY_EC_P256, &err), ERR_PROTOCOL);
 	ck_err(tpm_backend.import_key(ctx, "k", KEYD_USE_SIGN, &data, &err), ERR_PROTOCOL);
-	free(support_sh("test $(ls %s/home/tpm | wc -l) = 2", support_tmpdir()));
+	free(support_sh("test $(ls -A %s/home/tpm | wc -l) = 2", support_tmpdir()));
 	end();
 }
 END_TEST

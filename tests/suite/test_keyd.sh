@@ -263,7 +263,7 @@ for _ in 1 2 3 4 5; do
 	wait "$writing" 2>/dev/null
 	up
 	like "killed while writing" "$(cat "$T/home/keys"/devkill-*.key)" "000000000000000000000000000000000000000000000000000000000000000[01]"
-	is "and nothing is left lying" "$(find "$T/home" -name '*.key.*')" ""
+	is "and nothing is left lying" "$(find "$T/home" -name '.new*')" ""
 done
 
 # --- a damaged key file is not touched
