@@ -405,8 +405,8 @@ END_TEST
 START_TEST(test_sweep)
 {
 	begin();
-	free(support_sh("cd %s/home/keys && touch .new-0 .new-5 c-1.key .new d-1.key",
-	    support_tmpdir()));
+	free(support_sh(
+	    "cd %s/home/keys && touch .new-0 .new-5 c-1.key .new d-1.key", support_tmpdir()));
 	end();
 	begin();
 	free(support_sh("test \"$(ls -A %s/home/keys | tr '\\n' ' ')\" = "
