@@ -44,7 +44,8 @@ extern const struct sandbox_calls
 
 struct sandbox_role {
 	const char *name; /* as in `--sandbox-probe` and the process table */
-	const struct sandbox_calls *const *calls; /* NULL-terminated; together at most 80 calls */
+	const struct sandbox_calls *const
+	    *calls; /* NULL-terminated; together at most 80 calls, with sandbox_spawn 100 */
 	const int *families; /* AF_* that socket() may name, AF_UNSPEC-terminated */
 	bool engine;	     /* may reach the container engine's socket */
 };
