@@ -32,10 +32,22 @@ static const struct route routes[] = {
 };
 /* clang-format on */
 
+/* As in all identity daemons, and what a key worker or a peer of its makes the caller try again, in words for him. */
+static const struct route_status status[ERR_CODES] = {
+	[ERR_INVALID] = { 400, SHOW_CHAIN },
+	[ERR_NO_BODY] = { 400, SHOW_CHAIN },
+	[ERR_SYNTAX] = { 422, SHOW_CHAIN },
+	[ERR_DENIED] = { 401, SHOW_CHAIN },
+	[ERR_BUSY] = { 500, SHOW_OUTER },
+	[ERR_UNREACHABLE] = { 500, SHOW_OUTER },
+	[ERR_TIMEOUT] = { 500, SHOW_OUTER },
+	[ERR_INTERNAL] = { 500, SHOW_FIXED, "internal error" },
+};
+
 const struct route_table keyd_routes = {
 	.daemon = "keyd",
 	.versions = versions,
 	.routes = routes,
 	.n_routes = ARRAY_LEN(routes),
-	.status = route_status_identity,
+	.status = status,
 };

@@ -49,6 +49,8 @@ struct key_cipher {
 	const struct bytes *iv, *aad;
 };
 
+struct pool;
+
 /* An opened key: what a backend keeps so that using the key opens no file.  A backend puts its own state behind it. */
 struct key {
 	const struct backend *backend;
@@ -97,6 +99,8 @@ struct backend {
 	enum err_code (*open)(
 	    const struct backend_config *config, void **ret_ctx, struct err *err) MUST_CHECK;
 	void (*close)(void *ctx);
+	/* The pool whose threads may wait here.  NULL: any that may wait at all. */
+	struct pool *(*pool)(void *ctx);
 
 	/* The calls below are made with ids that live here: preloaded ones, or any if config->any_id. */
 
@@ -144,6 +148,5 @@ struct backend {
 extern const struct backend file_backend;   /* file.c */
 extern const struct backend tpm_backend;    /* tpm.c */
 extern const struct backend plugin_backend; /* plugin.c */
-extern const struct backend pkcs11_backend; /* pkcs11.c */
 
 #endif

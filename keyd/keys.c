@@ -80,8 +80,6 @@ open_secret(struct keys *k, const char *homedir, struct err *err)
 	    file_mkdirs(homedir, 0700, err) || read_secret(path, k->epochs_dir, &secret, err) ||
 	    file_mkdirs(k->epochs_dir, 0700, err))
 		return err->code;
-	file_sweep(homedir);
-	file_sweep(k->epochs_dir);
 	return handle_secret_new(&secret, &k->secret, err);
 }
 
@@ -243,6 +241,9 @@ keys_open_handle(struct keys *k, const struct handle *h, struct key **ret, struc
 		return keys_contract_error(err);
 	if (key->epoch != h->epoch)
 		return stale_handle(err);
+	/* a place that always waits: said here, before a use is counted that would be counted again by who waits */
+	if (key->backend->pool && may_block(k, h->id, err))
+		return err->code;
 	*ret = key;
 	key = NULL;
 	return ERR_OK;
@@ -269,7 +270,15 @@ keys_seal_handle(struct keys *k, const struct handle *h, char **ret_text, struct
 	return ERR_OK;
 }
 
-/* A handle of an opened key, which must be good for that kind. */
+enum err_code
+keys_key_error(struct keys *k, const struct key *key, struct err *err)
+{
+	if (err->code == ERR_NOT_FOUND)
+		cache_drop(k->cache, key->id);
+	return keys_contract_error(err);
+}
+
+/* A handle of an opened key, which must be good for that kind.  ERR_NOT_FOUND: it has gone since it was opened. */
 static enum err_code
 handle_of(struct keys *k, struct key *key, enum key_kind kind, char **ret_text, struct err *err)
 {
@@ -278,10 +287,13 @@ handle_of(struct keys *k, struct key *key, enum key_kind kind, char **ret_text, 
 		.epoch = key->epoch,
 		.id = key->id,
 	};
+	enum err_code code = key->backend->check(key, kind, err);
 
-	if (key->backend->check(key, kind, err))
+	if (code == ERR_NOT_FOUND)
+		cache_drop(k->cache, key->id);
+	else if (code)
 		return keys_contract_error(err);
-	return keys_seal_handle(k, &h, ret_text, err);
+	return code ? code : keys_seal_handle(k, &h, ret_text, err);
 }
 
 const struct mech *
@@ -339,10 +351,19 @@ create(struct keys *k, const struct peer *peer, const char *id, const struct wan
     char **ret_handle, struct err *err)
 {
 	AUTO(key_putp) struct key *key = NULL;
+	enum err_code code;
 
 	if (policy_allow(k->policy, peer, id, err) || open_or_make(k, id, wanted, &key, err))
 		return err->code;
-	return handle_of(k, key, wanted->kind, ret_handle, err);
+	code = handle_of(k, key, wanted->kind, ret_handle, err);
+	if (code != ERR_NOT_FOUND)
+		return code;
+	/* it has gone behind our back, so this is the one that it would have been made for */
+	key_putp(&key);
+	if (open_or_make(k, id, wanted, &key, err) ||
+	    handle_of(k, key, wanted->kind, ret_handle, err))
+		return keys_contract_error(err);
+	return ERR_OK;
 }
 
 static enum err_code
@@ -353,9 +374,9 @@ load(struct keys *k, const struct peer *peer, const char *id, enum key_kind kind
 
 	if (policy_allow(k->policy, peer, id, err))
 		return err->code;
-	if (open_key(k, id, &key, err))
+	if (open_key(k, id, &key, err) || handle_of(k, key, kind, ret_handle, err))
 		return keys_contract_error(err);
-	return handle_of(k, key, kind, ret_handle, err);
+	return ERR_OK;
 }
 
 static enum err_code
@@ -378,7 +399,9 @@ import(struct keys *k, const struct peer *peer, const char *id, unsigned usage,
 		return err->code == ERR_UNSUPPORTED ? keys_bad_value(err) : err->code;
 	if (open_claimed(k, id, &key, err))
 		return err->code;
-	return handle_of(k, key, KEY_SYMMETRIC, ret_handle, err);
+	if (handle_of(k, key, KEY_SYMMETRIC, ret_handle, err))
+		return keys_contract_error(err);
+	return ERR_OK;
 }
 
 enum err_code

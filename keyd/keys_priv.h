@@ -11,6 +11,8 @@
 enum err_code keys_bad_value(struct err *err);
 /* What a backend says of an id or an operation, in the contract's words. */
 enum err_code keys_contract_error(struct err *err);
+/* The same of an opened key.  One that is no longer there is forgotten. */
+enum err_code keys_key_error(struct keys *k, const struct key *key, struct err *err);
 
 enum err_code keys_read_handle(
     struct keys *k, const char *text, struct handle *ret, struct err *err) MUST_CHECK;

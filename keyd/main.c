@@ -1,5 +1,13 @@
 #include "keyd/file_convert.h"
 #include "keyd/service.h"
+#include "keyd/worker.h"
+
+#define WORKER(role, policy, its_paths)                                           \
+	{                                                                         \
+		.name = (role), .sandbox = &(policy), .prepare = worker_prepare,  \
+		.paths = (its_paths), .serve = worker_serve, .stop = worker_stop, \
+		.done = worker_done                                               \
+	}
 
 /* `edgekeep keys wrap` and `unwrap` */
 #define CONVERT(role)                                                                              \
@@ -22,6 +30,12 @@ static const struct daemon_role roles[] = {
 	},
 	CONVERT("wrap"),
 	CONVERT("unwrap"),
+	WORKER("worker-file", keyd_worker_file_sandbox, worker_file_paths),
+	WORKER("worker-tpm", keyd_worker_tpm_sandbox, worker_tpm_paths),
+	WORKER("worker-vendor", keyd_worker_vendor_sandbox, worker_vendor_paths),
+	WORKER("worker-network", keyd_worker_network_sandbox, worker_vendor_paths),
+	{ .name = "spawner", .sandbox = &keyd_spawner_sandbox },
+	{ .name = "spawner-network", .sandbox = &keyd_spawner_network_sandbox },
 	{ 0 },
 };
 

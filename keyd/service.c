@@ -20,6 +20,7 @@ keyd_free(struct keyd *keyd)
 {
 	http_server_free(keyd->http);
 	keys_close(keyd->keys);
+	remotes_free(keyd->remotes);
 	permit_free(keyd->permit);
 	policy_free(keyd->policy);
 	fd_closep(&keyd->socket);
@@ -69,9 +70,8 @@ keyd_open(struct daemon *d, struct err *err)
 	return listen_open(uri ? uri : SOCKET_URI, SOCKET_UNIT, 1, SOCKET_MODE, &keyd->socket, err);
 }
 
-/* A first signature, so that libcrypto has loaded and seeded all it needs when the policy comes. */
-static enum err_code
-warm_up(struct err *err)
+enum err_code
+keyd_warm_up(struct err *err)
 {
 	AUTO(bytes_done) struct bytes digest = { 0 };
 	AUTO(bytes_done) struct bytes pem = { 0 };
@@ -102,16 +102,17 @@ enum err_code
 keyd_prepare(struct daemon *d, struct err *err)
 {
 	struct keyd *keyd = d->service;
-	struct keys_config config = {
-		.homedir = keyd->config.places.homedir_path,
-		.stores = keyd->layout.stores,
-	};
+	struct keys_config config = { .homedir = keyd->config.places.homedir_path };
 	const struct http_server_config http = { .table = &keyd_routes, .service = keyd };
 
+	/* before anything secret or any thread is there (platform/spawn.h) */
+	if (keyd_add_workers(keyd, err))
+		return err->code;
+	config.stores = keyd->layout.stores;
 	json_wipe_memory();
 	if (!config.homedir)
 		log_warn("no homedir_path: no key can be made, and handles end with this process");
-	if (warm_up(err) || open_permit(keyd, err))
+	if (keyd_warm_up(err) || open_permit(keyd, err))
 		return err->code;
 	config.permit = keyd->permit;
 	if (keys_open(&config, keyd->policy, &keyd->keys, err))
@@ -135,18 +136,23 @@ add_preloaded(const char *uri, struct sandbox_paths *paths, struct err *err)
 	return sandbox_paths_add(paths, path, SANDBOX_READ, err);
 }
 
+enum err_code
+keyd_preloaded_paths(const struct store_config *store, struct sandbox_paths *paths, struct err *err)
+{
+	for (size_t i = 0; i < store->config.n_preloaded; i++)
+		if (add_preloaded(store->config.preloaded[i].uri, paths, err))
+			return err->code;
+	return ERR_OK;
+}
+
+/* What lives in a worker is the worker's to read. */
 static enum err_code
 add_all_preloaded(const struct layout *layout, struct sandbox_paths *paths, struct err *err)
 {
-	for (size_t i = 0; i < layout->stores.n_stores; i++) {
-		const struct store_config *store = &layout->store[i];
-
-		if (store->backend != &file_backend)
-			continue;
-		for (size_t j = 0; j < store->config.n_preloaded; j++)
-			if (add_preloaded(store->config.preloaded[j].uri, paths, err))
-				return err->code;
-	}
+	for (size_t i = 0; i < layout->stores.n_stores; i++)
+		if (layout->store[i].backend == &file_backend && !layout_in_worker(layout, i) &&
+		    keyd_preloaded_paths(&layout->store[i], paths, err))
+			return err->code;
 	return ERR_OK;
 }
 
@@ -175,6 +181,8 @@ keyd_serve(struct daemon *d, struct err *err)
 	if (http_server_listen(keyd->http, fd_take(&keyd->socket),
 		(unsigned)keyd->config.max_requests, NULL, &id, err))
 		return err->code;
+	if (keyd->remotes && remotes_start(keyd->remotes, err))
+		return err->code;
 	return http_server_start(keyd->http, err);
 }
 
@@ -200,11 +208,14 @@ keyd_stop(struct daemon *d, unsigned grace_ms)
 	struct keyd *keyd = d->service;
 
 	http_server_stop(keyd->http, grace_ms);
+	/* calls that hang end with their workers, and with them the last who use the server */
+	remotes_stop(keyd->remotes);
 }
 
 void
 keyd_done(struct daemon *d)
 {
+	spawner_stop(((struct keyd *)d->service)->spawner);
 	keyd_free(d->service);
 	d->service = NULL;
 }

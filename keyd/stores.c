@@ -7,7 +7,7 @@
 
 struct store {
 	const struct store_config *from;
-	const struct backend *backend; /* from's own, or the remote one before it */
+	const struct backend *backend; /* from's own, or the one in front of it */
 	struct backend_config config;
 	void *ctx;
 };
@@ -34,7 +34,7 @@ open_store(
     struct store *store, const struct store_config *from, const struct mech *mech, struct err *err)
 {
 	store->from = from;
-	store->backend = from->backend;
+	store->backend = from->front ? from->front : from->backend;
 	store->config = from->config;
 	store->config.mech = mech;
 	return store->backend->open(&store->config, &store->ctx, err);
@@ -137,9 +137,13 @@ places_of(struct stores *s, const char *id)
 }
 
 struct pool *
-stores_pool(const struct stores *s, const char *id)
+stores_pool(struct stores *s, const char *id)
 {
-	(void)s, (void)id;
+	const struct places p = places_of(s, id);
+
+	for (size_t i = 0; i < p.n; i++)
+		if (p.at[i]->backend->pool)
+			return p.at[i]->backend->pool(p.at[i]->ctx);
 	return NULL;
 }
 

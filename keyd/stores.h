@@ -21,10 +21,10 @@ struct stores;
 /* One place. */
 struct store_config {
 	const struct backend
-	    *backend; /* the kind that does the work, here or in a worker process */
-	bool by_rule; /* lives outside the order of 3. */
-	struct backend_config
-	    config; /* mech is filled in by stores_open; with remote: calls go there */
+	    *backend;		     /* the kind that does the work, here or in a worker process */
+	const struct backend *front; /* what stands here for a worker process (remote.h), or NULL */
+	bool by_rule;		     /* lives outside the order of 3. */
+	struct backend_config config; /* mech is filled in by stores_open */
 };
 
 struct store_rule {
@@ -54,7 +54,7 @@ void stores_close(struct stores *s);
  * The pool whose threads may wait for the places of an id: that of the first worker process among them, so that one which hangs
  * holds up nobody else; NULL: any will do.
  */
-struct pool *stores_pool(const struct stores *s, const char *id);
+struct pool *stores_pool(struct stores *s, const char *id);
 
 /* Open the key of an id, with one reference, in the first place that has it.  ERR_NOT_FOUND: none has. */
 enum err_code stores_find(

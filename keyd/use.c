@@ -38,7 +38,7 @@ keys_parameter(
 	    keys_open_handle(k, &h, &key, err))
 		return err->code;
 	if (key->backend->parameter(key, which, &value, err))
-		return keys_contract_error(err);
+		return keys_key_error(k, key, err);
 	if (which == KEY_PARAM_ALGORITHM)
 		return str_copy(ret_value, (const char *)value.data, err);
 	return b64_encode(B64_STD, value.data, value.len, ret_value, err);
@@ -91,7 +91,9 @@ keys_export_derived(struct keys *k, const struct peer *peer, const char *handle,
 	if (keys_open_handle(k, &h, &key, err) ||
 	    keys_permit(k, peer, h.id, PERMIT_EXPORT, PERMIT_NO_ALGORITHM, err))
 		return err->code;
-	return key->backend->derive(key, &h.data, ret_key, err);
+	if (key->backend->derive(key, &h.data, ret_key, err))
+		return keys_key_error(k, key, err);
+	return ERR_OK;
 }
 
 /* --- sign, encrypt and decrypt */
@@ -140,8 +142,8 @@ open_for(
 	if (keys_open_handle(k, &h, &ret->key, err) ||
 	    keys_permit(k, use->peer, h.id, use->verb, use->algorithm, err))
 		return err->code;
-	if (is_derived(&h))
-		return ret->key->backend->derive(ret->key, &h.data, &ret->derived, err);
+	if (is_derived(&h) && ret->key->backend->derive(ret->key, &h.data, &ret->derived, err))
+		return keys_key_error(k, ret->key, err);
 	return ERR_OK;
 }
 
@@ -171,7 +173,7 @@ keys_sign(struct keys *k, const struct peer *peer, const char *handle, enum keyd
 	if (o.derived.len)
 		return derived_sign(k, &o.derived, data, ret, err);
 	if (o.key->backend->sign(o.key, mech, data, ret, err))
-		return keys_contract_error(err);
+		return keys_key_error(k, o.key, err);
 	return ERR_OK;
 }
 
@@ -188,7 +190,7 @@ keys_encrypt(struct keys *k, const struct peer *peer, const char *handle,
 	if (o.derived.len
 		? mech_aead_seal(keys_mech(k), &o.derived, how->iv, how->aad, plaintext, ret, err)
 		: o.key->backend->encrypt(o.key, how, plaintext, ret, err))
-		return keys_contract_error(err);
+		return keys_key_error(k, o.key, err);
 	return ERR_OK;
 }
 
@@ -205,6 +207,6 @@ keys_decrypt(struct keys *k, const struct peer *peer, const char *handle,
 	if (o.derived.len
 		? mech_aead_open(keys_mech(k), &o.derived, how->iv, how->aad, ciphertext, ret, err)
 		: o.key->backend->decrypt(o.key, how, ciphertext, ret, err))
-		return keys_contract_error(err);
+		return keys_key_error(k, o.key, err);
 	return ERR_OK;
 }

@@ -147,7 +147,13 @@ done
 # has no Landlock (its children have theirs), it is closed as on a device.
 allowed() {
 	case $1 in
-	keyd) echo "keyd own-dir" ;;
+	keyd)
+		# its key workers' roles, and the spawners that start them
+		echo "keyd own-dir"
+		printf 'keyd: worker-%s\n' 'tpm unix' 'vendor code' 'vendor unix' 'network code' 'network inet' 'network unix'
+		printf 'keyd: spawner %s\n' exec fork code unix
+		printf 'keyd: spawner-network %s\n' exec fork code inet unix
+		;;
 	certd) printf 'certd %s\n' unix own-dir ;;
 	identityd) printf 'identityd %s\n' code inet unix own-dir ;; # name resolution loads libraries
 	tpmd) printf 'tpmd-simulator %s\n' inet unix ;;
@@ -164,7 +170,7 @@ if [ -z "$INSTRUMENTED" ]; then
 	for d in $DAEMONS; do
 		mode=755 roles=1
 		[ "$d" != tpmd ] || roles=2
-		[ "$d" != keyd ] || roles=3 # and those of `edgekeep keys wrap` and `unwrap`
+		[ "$d" != keyd ] || mode=700 roles=9 # with those of key workers and of `edgekeep keys wrap` and `unwrap`
 		[ "$d" != edged ] || mode=700 roles=3
 		# shellcheck disable=SC2016
 		unshare --mount --propagation private sh -c 'mount -t tmpfs none /var/lib && mkdir -p /var/lib/aziot &&
