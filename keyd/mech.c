@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "crypto/digest.h"
+#include "keyd/spares.h"
 
 #define AEAD_KEY_LEN 32
 #define AEAD_TAG_LEN 16
@@ -16,9 +17,9 @@ struct mech {
 	EVP_CIPHER *gcm;
 };
 
-/* One keyed EVP_MAC_CTX, read-only once made. */
 struct mech_hmac {
-	EVP_MAC_CTX *keyed;
+	EVP_MAC_CTX *keyed;   /* read-only once made; copied where there is no spare */
+	struct spares spares; /* copies of it */
 };
 
 enum err_code
@@ -61,6 +62,7 @@ mech_hmac_new(
 
 	if (!h)
 		return err_nomem(err);
+	spares_init(&h->spares);
 	h->keyed = EVP_MAC_CTX_new(m->hmac);
 	if (!h->keyed || !EVP_MAC_init(h->keyed, key->data, key->len, params)) {
 		mech_hmac_free(h);
@@ -73,26 +75,35 @@ mech_hmac_new(
 void
 mech_hmac_free(struct mech_hmac *h)
 {
+	EVP_MAC_CTX *spare;
+
 	if (!h)
 		return;
+	while ((spare = spares_take(&h->spares)))
+		EVP_MAC_CTX_free(spare);
+	spares_done(&h->spares);
 	EVP_MAC_CTX_free(h->keyed);
 	free(h);
 }
 
 enum err_code
-mech_hmac_sign(
-    const struct mech_hmac *h, const struct bytes *data, struct bytes *ret, struct err *err)
+mech_hmac_sign(struct mech_hmac *h, const struct bytes *data, struct bytes *ret, struct err *err)
 {
 	AUTO(bytes_done) struct bytes out = { 0 };
 	EVP_MAC_CTX *ctx;
-	int done;
+	bool done;
 
 	if (bytes_alloc(&out, MECH_HMAC_LEN, err))
 		return err->code;
-	ctx = EVP_MAC_CTX_dup(h->keyed);
-	done = ctx && EVP_MAC_update(ctx, data->data, data->len) &&
+	ctx = spares_take(&h->spares);
+	if (!ctx)
+		ctx = EVP_MAC_CTX_dup(h->keyed);
+	/* back to the keyed state, without a key as the context has it */
+	done = ctx && EVP_MAC_init(ctx, NULL, 0, NULL) &&
+	       EVP_MAC_update(ctx, data->data, data->len) &&
 	       EVP_MAC_final(ctx, out.data, &out.len, out.len);
-	EVP_MAC_CTX_free(ctx);
+	if (!done || !spares_give(&h->spares, ctx))
+		EVP_MAC_CTX_free(ctx);
 	if (!done)
 		return err_openssl(err, "HMAC-SHA256 failed");
 	*ret = bytes_take(&out);

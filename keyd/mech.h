@@ -14,15 +14,15 @@ void mech_free(struct mech *m);
 
 #define MECH_HMAC_LEN 32
 
-/* HMAC-SHA256 with a kept key: the keyed state is copied for each message. */
+/* HMAC-SHA256 with a kept key. */
 struct mech_hmac;
 
 enum err_code mech_hmac_new(const struct mech *m, const struct bytes *key, struct mech_hmac **ret,
     struct err *err) MUST_CHECK;
 void mech_hmac_free(struct mech_hmac *h);
 /* ret: 32 bytes; data of any length. */
-enum err_code mech_hmac_sign(const struct mech_hmac *h, const struct bytes *data, struct bytes *ret,
-    struct err *err) MUST_CHECK;
+enum err_code mech_hmac_sign(
+    struct mech_hmac *h, const struct bytes *data, struct bytes *ret, struct err *err) MUST_CHECK;
 
 /*
  * AES-256-GCM as contracts/keyd.md 4.9 frames it: 02 | ciphertext | tag; 01 | tag | ciphertext is read as well.

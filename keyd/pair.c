@@ -5,14 +5,13 @@
 #include <openssl/evp.h>
 #include <openssl/objects.h>
 #include <openssl/rsa.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crypto/digest.h"
 #include "crypto/x509.h"
+#include "keyd/spares.h"
 
-#define SPARES 8
 /* EdDSA reads its message twice: up to here that takes less than the signature. */
 #define EDDSA_QUICK	((size_t)16 * 1024)
 #define ED25519_KEY_LEN 32
@@ -31,11 +30,8 @@ struct pair {
 	EVP_PKEY *pkey;
 	EVP_PKEY_CTX *signer; /* read-only once made; copied where there is no spare; NULL: EdDSA */
 	enum pair_kind kind;
-	int curve; /* NID; NID_undef: has none, or none that we know */
-
-	pthread_mutex_t lock;	      /* guards the rest */
-	EVP_PKEY_CTX *spares[SPARES]; /* copies that no signature uses now */
-	size_t n_spares;
+	int curve;	      /* NID; NID_undef: has none, or none that we know */
+	struct spares spares; /* copies of signer */
 };
 
 enum err_code
@@ -99,7 +95,7 @@ pair_read(const struct bytes *pem, struct pair **ret, struct err *err)
 		EVP_PKEY_free(pkey);
 		return err_nomem(err);
 	}
-	pthread_mutex_init(&p->lock, NULL);
+	spares_init(&p->spares);
 	if (take_key(p, pkey, err)) {
 		pair_free(p);
 		return err->code;
@@ -111,13 +107,15 @@ pair_read(const struct bytes *pem, struct pair **ret, struct err *err)
 void
 pair_free(struct pair *p)
 {
+	EVP_PKEY_CTX *spare;
+
 	if (!p)
 		return;
-	while (p->n_spares > 0)
-		EVP_PKEY_CTX_free(p->spares[--p->n_spares]);
+	while ((spare = spares_take(&p->spares)))
+		EVP_PKEY_CTX_free(spare);
+	spares_done(&p->spares);
 	EVP_PKEY_CTX_free(p->signer);
 	EVP_PKEY_free(p->pkey);
-	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
 
@@ -226,30 +224,6 @@ pair_parameter(const struct pair *p, enum key_parameter which, struct bytes *ret
 
 /* --- private operations */
 
-static EVP_PKEY_CTX *
-take_spare(struct pair *p)
-{
-	EVP_PKEY_CTX *ctx = NULL;
-
-	pthread_mutex_lock(&p->lock);
-	if (p->n_spares > 0)
-		ctx = p->spares[--p->n_spares];
-	pthread_mutex_unlock(&p->lock);
-	return ctx ? ctx : EVP_PKEY_CTX_dup(p->signer);
-}
-
-static void
-give_spare(struct pair *p, EVP_PKEY_CTX *ctx)
-{
-	pthread_mutex_lock(&p->lock);
-	if (p->n_spares < SPARES) {
-		p->spares[p->n_spares++] = ctx;
-		ctx = NULL;
-	}
-	pthread_mutex_unlock(&p->lock);
-	EVP_PKEY_CTX_free(ctx);
-}
-
 /* padding: an RSA_..._PADDING, or 0 for ECDSA. */
 static enum err_code
 sign(struct pair *p, int padding, const struct bytes *data, struct bytes *ret, struct err *err)
@@ -260,14 +234,17 @@ sign(struct pair *p, int padding, const struct bytes *data, struct bytes *ret, s
 
 	if (bytes_alloc(&out, (size_t)EVP_PKEY_get_size(p->pkey), err))
 		return err->code;
-	ctx = take_spare(p);
+	ctx = spares_take(&p->spares);
+	if (!ctx)
+		ctx = EVP_PKEY_CTX_dup(p->signer);
 	done = ctx && (!padding || EVP_PKEY_CTX_set_rsa_padding(ctx, padding) > 0) &&
 	       EVP_PKEY_sign(ctx, out.data, &out.len, data->data, data->len) > 0;
 	if (!done) {
 		EVP_PKEY_CTX_free(ctx);
 		return err_openssl(err, "could not sign");
 	}
-	give_spare(p, ctx);
+	if (!spares_give(&p->spares, ctx))
+		EVP_PKEY_CTX_free(ctx);
 	*ret = bytes_take(&out);
 	return ERR_OK;
 }
