@@ -5,29 +5,28 @@
 static const char std_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Values of the digits of both alphabets, from ' ' on. */
-#define NO 64
+/* Values of the digits from ' ' on, those of one alphabet marked as its own. */
+#define S  0x40 /* standard only */
+#define U  0x80 /* URL only */
+#define NO (S | U)
 /* clang-format off */
 static const uint8_t values[] = {
-	NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62, NO, 62, NO, 63,
+	NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62 | S, NO, 62 | U, NO, 63 | S,
 	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
 	NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63,
+	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63 | U,
 	NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
 	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
 };
 /* clang-format on */
 
-/* 0 to 63, or NO. */
+/* The value in the low six bits, the marks above. */
 static unsigned
-value_of(enum b64_kind kind, char c)
+value_of(char c)
 {
-	unsigned at = (unsigned)(unsigned char)c - ' ';
+	unsigned at = (unsigned char)c - (unsigned)' ';
 
-	if (at >= sizeof(values) || c == (kind == B64_STD ? '-' : '+') ||
-	    c == (kind == B64_STD ? '_' : '/'))
-		return NO;
-	return values[at];
+	return at < sizeof(values) ? values[at] : NO;
 }
 
 /* How many digits stand before the padding; false where length or padding is wrong. */
@@ -52,17 +51,29 @@ strip_padding(enum b64_kind kind, struct text in, size_t *ret_digits)
 static bool
 decode_digits(enum b64_kind kind, const char *in, size_t digits, uint8_t *out, size_t *ret_at)
 {
+	const unsigned refused = kind == B64_STD ? U : S;
 	uint32_t bits = 0;
 	unsigned held = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < digits; i++) {
-		unsigned value = value_of(kind, in[i]);
+	for (; i + 4 <= digits; i += 4) {
+		unsigned a = value_of(in[i]), b = value_of(in[i + 1]), c = value_of(in[i + 2]),
+			 d = value_of(in[i + 3]);
 
-		if (value == NO) {
+		if ((a | b | c | d) & refused)
+			break;
+		*out++ = (uint8_t)(a << 2 | (b & 63) >> 4);
+		*out++ = (uint8_t)(b << 4 | (c & 63) >> 2);
+		*out++ = (uint8_t)(c << 6 | (d & 63));
+	}
+	for (; i < digits; i++) {
+		unsigned value = value_of(in[i]);
+
+		if (value & refused) {
 			*ret_at = i;
 			return false;
 		}
-		bits = bits << 6 | value;
+		bits = bits << 6 | (value & 63);
 		held += 6;
 		if (held >= 8) {
 			held -= 8;

@@ -5,13 +5,25 @@
 #include <string.h>
 #include <time.h>
 
-uint64_t
-clock_mono_ms(void)
+static uint64_t
+read_ms(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t
+clock_mono_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_coarse_ms(void)
+{
+	return read_ms(CLOCK_MONOTONIC_COARSE);
 }
 
 int64_t

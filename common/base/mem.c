@@ -28,10 +28,12 @@ text_equal(struct text a, const char *string)
 enum err_code
 bytes_alloc(struct bytes *ret, size_t len, struct err *err)
 {
-	uint8_t *data = len < SIZE_MAX ? calloc(1, len + 1) : NULL;
+	/* small ones are many: malloc() keeps them at hand for its thread, which calloc() of glibc does not */
+	uint8_t *data = len < SIZE_MAX ? malloc(len + 1) : NULL;
 
 	if (!data)
 		return err_nomem(err);
+	memset(data, 0, len + 1);
 	ret->data = data;
 	ret->len = len;
 	return ERR_OK;

@@ -45,7 +45,26 @@ take_mark(struct plain *d, char mark)
 	return true;
 }
 
-/* A string of plain ASCII: what stands between its quotes is its value. */
+/* Nothing but ASCII that stands for itself; true for eight bytes at once only where that is certain. */
+static bool
+is_plain(char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static bool
+are_plain(const char *eight)
+{
+	const uint64_t ones = UINT64_MAX / 255;
+	uint64_t w;
+
+	memcpy(&w, eight, sizeof(w));
+	return ((w | (w + ones) | (w - ones * 0x20) | ((w ^ ones * '"') - ones) |
+		    ((w ^ ones * '\\') - ones)) &
+		   ones * 0x80) == 0;
+}
+
+/* What stands between its quotes is its value. */
 static bool
 take_string(struct plain *d, struct text *ret)
 {
@@ -54,7 +73,9 @@ take_string(struct plain *d, struct text *ret)
 	if (!take_mark(d, '"'))
 		return false;
 	from = d->p;
-	while (d->p < d->end && *d->p >= 0x20 && *d->p < 0x7f && *d->p != '"' && *d->p != '\\')
+	while (d->end - d->p >= 8 && are_plain(d->p))
+		d->p += 8;
+	while (d->p < d->end && is_plain(*d->p))
 		d->p++;
 	*ret = (struct text){ from, (size_t)(d->p - from) };
 	return d->p < d->end && *d->p++ == '"';
@@ -101,9 +122,13 @@ take_members(struct plain *d, struct object *ret)
 static struct member *
 find_member(struct object *in, const char *name)
 {
-	for (size_t i = 0; i < in->n; i++)
-		if (text_equal(in->at[i].name, name))
+	for (size_t i = 0; i < in->n; i++) {
+		const struct text *at = &in->at[i].name;
+
+		/* cheap to ask, and mostly the answer */
+		if (at->len && at->data[0] == name[0] && text_equal(*at, name))
 			return &in->at[i];
+	}
 	return NULL;
 }
 

@@ -327,8 +327,8 @@ find_path(const struct route_table *table, struct request *req, char *scratch)
 	size_t n;
 
 	for (const struct route *r = table->routes; r < table->routes + table->n_routes; r++)
-		if (strcmp(r->since, req->api_version) <= 0 &&
-		    match_path(r->path, req->path, seg, &n) && take_params(req, seg, n, scratch))
+		if (match_path(r->path, req->path, seg, &n) &&
+		    strcmp(r->since, req->api_version) <= 0 && take_params(req, seg, n, scratch))
 			return r;
 	return NULL;
 }
@@ -421,7 +421,7 @@ parse_body(const struct route_table *table, const struct route_input *in, struct
     struct response *resp)
 {
 	bool put = strcmp(in->method, "PUT") == 0;
-	struct err err = { 0 };
+	struct err err;
 
 	if (!put && strcmp(in->method, "POST") != 0 && strcmp(in->method, "DELETE") != 0)
 		return true;
@@ -454,7 +454,7 @@ route_resolve(const struct route_table *table, const struct route_input *in, str
 	AUTO(match_freep) struct route_match *m = NULL;
 	struct route_match *matched;
 	const struct route *path_row;
-	struct err err = { 0 };
+	struct err err;
 	char *scratch;
 
 	m = match_new(in, &scratch);
@@ -497,9 +497,10 @@ route_handle(const struct route_table *table, void *service, struct route_match 
     struct response *resp)
 {
 	const struct route *row = match->row;
-	struct err err = { 0 };
 	enum err_code code = ERR_OK;
+	struct err err;
 
+	err_clear(&err); /* not all of its text, with every request */
 	if (table->authorize)
 		code = table->authorize(service, row, &match->req, &err);
 	if (!code)

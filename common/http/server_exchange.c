@@ -56,10 +56,11 @@ static struct exchange *
 exchange_new(struct conn *c, const char *target)
 {
 	size_t len = strlen(target) + 1;
-	struct exchange *x = calloc(1, sizeof(*x) + len);
+	struct exchange *x = malloc(sizeof(*x) + len); /* not calloc: see bytes_alloc */
 
 	if (!x)
 		return NULL;
+	memset(x, 0, sizeof(*x));
 	memcpy(x->target, target, len);
 	x->conn = c;
 	x->body.max = HTTP_BODY_MAX;
@@ -141,7 +142,7 @@ send_response(struct MHD_Connection *mhd, struct exchange *x, bool close)
 		return MHD_NO;
 	if (conn_move(x->conn,
 		IN(PHASE_READING) | IN(PHASE_RUNNING) | IN(PHASE_DONE) | IN(PHASE_LATE),
-		PHASE_WRITING, clock_mono_ms() + s->config.idle_ms) &&
+		PHASE_WRITING, clock_coarse_ms() + s->config.idle_ms) &&
 	    (!x->resp.content_type ||
 		MHD_add_response_header(made, "content-type", x->resp.content_type)) &&
 	    (!(close || atomic_load(&s->stopping)) ||
@@ -246,7 +247,8 @@ is_token(const char *name)
 	if (!*name)
 		return false;
 	for (; *name; name++)
-		if (!isalnum((unsigned char)*name) && !strchr("!#$%&'*+-.^_`|~", *name))
+		if (!isalnum((unsigned char)*name) && *name != '-' &&
+		    !strchr("!#$%&'*+.^_`|~", *name))
 			return false;
 	return true;
 }
@@ -294,7 +296,7 @@ begin(struct MHD_Connection *mhd, struct exchange *x)
 
 	x->begun = true;
 	if (!conn_move(
-		c, IN(PHASE_HEAD), PHASE_READING, clock_mono_ms() + c->server->config.body_ms))
+		c, IN(PHASE_HEAD), PHASE_READING, clock_coarse_ms() + c->server->config.body_ms))
 		return MHD_NO;
 	MHD_get_connection_values(mhd, MHD_HEADER_KIND, look_at_header, &h);
 	if (h.n_headers > HEADERS_MAX)
@@ -406,7 +408,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 
 	if (!c)
 		return NULL;
-	(void)conn_move(c, IN(PHASE_IDLE), PHASE_HEAD, clock_mono_ms() + s->config.head_ms);
+	(void)conn_move(c, IN(PHASE_IDLE), PHASE_HEAD, clock_coarse_ms() + s->config.head_ms);
 	x = exchange_new(c, target);
 	/*
 	 * It would take the query apart as well, which is route's task, and some 500 parameters use up its memory in a place where
@@ -430,7 +432,7 @@ on_completed(
 	if (!x)
 		return;
 	(void)conn_move(x->conn, ~(IN(PHASE_NEW) | IN(PHASE_POOLED) | IN(PHASE_CUT)), PHASE_IDLE,
-	    clock_mono_ms() + s->config.idle_ms);
+	    clock_coarse_ms() + s->config.idle_ms);
 	exchange_put(x);
 }
 

@@ -157,4 +157,15 @@ START_TEST(test_cond)
 }
 END_TEST
 
-TEST_MAIN("base/clock", test_rfc3339, test_read_rfc3339, test_now, test_left, test_cond)
+/* Behind by no more than two ticks of the slowest kernel, and never ahead. */
+START_TEST(test_coarse)
+{
+	uint64_t before = clock_mono_ms(), coarse = clock_coarse_ms(), after = clock_mono_ms();
+
+	ck_assert_uint_le(coarse, after);
+	ck_assert_uint_ge(coarse + 20, before);
+}
+END_TEST
+
+TEST_MAIN(
+    "base/clock", test_coarse, test_rfc3339, test_read_rfc3339, test_now, test_left, test_cond)

@@ -270,4 +270,22 @@ START_TEST(test_cut)
 }
 END_TEST
 
-TEST_MAIN("data/fields_plain", test_rows, test_variations, test_recorded, test_cut)
+/* Every byte at every place of a long string: only what stands for itself. */
+START_TEST(test_bytes)
+{
+	for (int c = 0; c < 256; c++)
+		for (size_t at = 0; at < 24; at++) {
+			char text[] = "{\"keyHandle\":\"abcdefghijklmnopqrstuvwxyz\"}";
+			bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+			enum plain got;
+
+			text[strlen("{\"keyHandle\":\"") + at] = (char)c;
+			got = plain_compare(
+			    keyd_handle_msg_fields, (struct text){ text, sizeof(text) - 1 });
+			if (got != (plain ? PLAIN_TAKEN : PLAIN_DECLINED))
+				ck_abort_msg("byte %d at %zu: %d", c, at, got);
+		}
+}
+END_TEST
+
+TEST_MAIN("data/fields_plain", test_rows, test_variations, test_recorded, test_cut, test_bytes)
