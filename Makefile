@@ -112,7 +112,7 @@ $(BUILD)/lib/edgekeep.so: $(MODULE_OBJ) common/provider/module.map
 
 # --- libaziot_keys.so: keyd's files and tokens behind the C interface of docs/key-backends.md, for programs that expect that library
 ABI_SRC := $(filter-out keyd/file_kek.c keyd/file_convert.c,$(call src,keyd/abi/*.c keyd/file*.c keyd/pkcs11*.c keyd/wrap.c)) \
-	$(addprefix keyd/,cache.c layout.c mech.c pair.c stores.c) \
+	$(addprefix keyd/,cache.c layout.c mech.c pair.c spares.c stores.c) \
 	$(addprefix common/base/,b64.c buf.c clock.c err.c file.c log.c mem.c) $(addprefix common/data/,key_uri.c pattern.c pkcs11_uri.c uri.c) \
 	$(call src,common/crypto/*.c) common/platform/pool.c
 ABI_OBJ := $(patsubst %.c,$(BUILD)/pic/%.o,$(ABI_SRC))
