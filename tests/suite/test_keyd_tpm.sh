@@ -191,6 +191,18 @@ else
 	echo "SKIP issue 3: tpm2-openssl is not installed"
 fi
 
+# --- certificates by them, through keyd's own provider: ECDSA, PKCS#1, PSS, which it pads itself for the raw operation
+if [ -z "$INSTRUMENTED" ]; then
+	sed "s|^\[edgekeep_keyd\]|&\nmodule = $BUILD/lib/edgekeep.so\nsocket = $K\n|" "$TOP/packaging/openssl/edgekeep.cnf" >"$T/openssl.cnf"
+	for how in 'tpm-ec' 'tpm-rsa' 'tpm-rsa -sigopt rsa_padding_mode:pss' 'tpm-rsa -sha384 -sigopt rsa_padding_mode:pss'; do
+		# shellcheck disable=SC2086
+		OPENSSL_CONF=$T/openssl.cnf openssl req -x509 -subj "/CN=$how" -key keyd:id=$how -out "$T/crt" 2>"$T/req.err"
+		openssl verify -check_ss_sig -CAfile "$T/crt" "$T/crt" >/dev/null 2>&1
+		ok "a certificate by $how" $?
+		is "of that key" "$(openssl x509 -in "$T/crt" -noout -pubkey)" "$(cat "$T/${how%% *}.pub.pem")"
+	done
+fi
+
 # --- what these keys do not do: the contract's 400, and nothing changes
 before=$(listing)
 post /encrypt "{\"keyHandle\":\"$KEY\",\"algorithm\":\"AEAD\",\"parameters\":{\"iv\":\"AAAAAAAAAAAAAAAA\",\"aad\":\"YWFk\"},\"plaintext\":\"aGVsbG8=\"}"
