@@ -138,6 +138,12 @@ $(OEM_DEFECTS:%=$(BUILD)/oem/%.so): $(BUILD)/oem/%.so: tests/oem/sample.c $(OEM_
 $(BUILD)/tests/keyd/check_plugin: | $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so
 $(BUILD)/tests/keyd/check_abi: | $(BUILD)/lib/libaziot_keys.so
 
+# --- one contract test for every backend
+CONFORMANCE := $(BUILD)/conformance/backend-conformance
+$(CONFORMANCE): $(call obj,$(call src,tests/conformance/*.c)) $(BUILD)/libkeyd.a $(keyd_MAY) $(BUILD)/libcommon.a
+	@mkdir -p $(@D)
+	$(Q)$(LINK) -o $@ $^ $(call libs,$(keyd_PKGS)) -ldl
+
 # --- the operator's program
 $(BUILD)/libctl.a: $(call obj,$(filter-out ctl/main.c,$(call src,ctl/*.c)))
 $(BUILD)/bin/edgekeep: $(BUILD)/ctl/main.o $(BUILD)/libctl.a $(ctl_CALLS:%=$(BUILD)/common/client/%.o) $(BUILD)/libcommon.a

@@ -240,7 +240,8 @@ derive_key(const char *base_id, const uint8_t *data, uintptr_t data_len, unsigne
 	if (rc == OK)
 		rc = derive(&key, data, data_len);
 #ifdef DEFECT_DERIVE_DIFFERS
-	key.data[0] ^= 1;
+	if (rc == OK)
+		key.data[0] ^= 1;
 #endif
 	if (rc == OK)
 		rc = give(key.data, key.len, out, out_len);
