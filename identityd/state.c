@@ -25,39 +25,13 @@ FIELDS(device_info, STR(hub, "hub_name", REQUIRED | NONEMPTY),
 
 /* --- opening: remove what a crash left of a write --- */
 
-/* "device_info.XXXXXX" and "prev_state.XXXXXX" in homedir; backups have no dot in their names, so any name with one. */
-static bool
-is_leftover(const char *name, bool backups)
-{
-	const char *dot = strrchr(name, '.');
-
-	if (!dot || dot == name || strlen(dot) != sizeof(".XXXXXX") - 1)
-		return false;
-	return backups || strncmp(name, "device_info.", 12) == 0 ||
-	       strncmp(name, "prev_state.", 11) == 0;
-}
-
-static void
-sweep_dir(const char *path, bool backups)
-{
-	struct dirent *e;
-	DIR *d = opendir(path);
-
-	if (!d)
-		return;
-	while ((e = readdir(d)))
-		if (is_leftover(e->d_name, backups))
-			unlinkat(dirfd(d), e->d_name, 0);
-	closedir(d);
-}
-
 static void
 sweep(const char *homedir, const char *modules)
 {
 	struct dirent *e;
 	DIR *d = opendir(modules);
 
-	sweep_dir(homedir, false);
+	file_sweep(homedir);
 	if (!d)
 		return;
 	while ((e = readdir(d))) {
@@ -66,7 +40,7 @@ sweep(const char *homedir, const char *modules)
 
 		if (e->d_name[0] != '.' &&
 		    str_format(&path, &err, "%s/%s", modules, e->d_name) == ERR_OK)
-			sweep_dir(path, true);
+			file_sweep(path);
 	}
 	closedir(d);
 }

@@ -148,5 +148,6 @@ struct backend {
 extern const struct backend file_backend;   /* file.c */
 extern const struct backend tpm_backend;    /* tpm.c */
 extern const struct backend plugin_backend; /* plugin.c */
+extern const struct backend pkcs11_backend; /* pkcs11.c */
 
 #endif

@@ -5,7 +5,8 @@
 /*
  * Every kind of backend.  Apart from stores.c, so that who works with some of them only (keyd/abi) links no more than those.
  */
-static const struct backend *const backends[] = { &file_backend, &tpm_backend, &plugin_backend };
+static const struct backend *const backends[] = { &file_backend, &pkcs11_backend, &tpm_backend,
+	&plugin_backend };
 
 const struct backend *
 stores_backend(const char *type)

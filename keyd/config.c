@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "data/pkcs11_uri.h"
 #include "data/uri.h"
 
 #define PKCS11 "pkcs11:"
@@ -13,8 +14,10 @@
 static enum err_code
 token_uri(const char *in, void *ret, struct err *err)
 {
-	if (strncmp(in, PKCS11, strlen(PKCS11)) != 0)
-		return err_set(err, ERR_INVALID, "expected pkcs11:...");
+	AUTO(pkcs11_uri_done) struct pkcs11_uri uri = { 0 };
+
+	if (pkcs11_uri_parse(in, &uri, err))
+		return err->code;
 	return str_copy(ret, in, err);
 }
 

@@ -52,7 +52,7 @@ sweep(const struct file_store *s, struct err *err)
 
 	if (lock(s, LOCK_EX, &held, err))
 		return err->code;
-	file_sweep(s->dir, SUFFIX);
+	file_sweep(s->dir);
 	return ERR_OK;
 }
 

@@ -80,6 +80,8 @@ open_secret(struct keys *k, const char *homedir, struct err *err)
 	    file_mkdirs(homedir, 0700, err) || read_secret(path, k->epochs_dir, &secret, err) ||
 	    file_mkdirs(k->epochs_dir, 0700, err))
 		return err->code;
+	file_sweep(homedir);
+	file_sweep(k->epochs_dir);
 	return handle_secret_new(&secret, &k->secret, err);
 }
 

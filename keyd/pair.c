@@ -82,15 +82,11 @@ take_key(struct pair *p, EVP_PKEY *pkey, struct err *err)
 	return ERR_OK;
 }
 
-enum err_code
-pair_read(const struct bytes *pem, struct pair **ret, struct err *err)
+static enum err_code
+pair_new(EVP_PKEY *pkey, struct pair **ret, struct err *err)
 {
-	EVP_PKEY *pkey = NULL;
-	struct pair *p;
+	struct pair *p = calloc(1, sizeof(*p));
 
-	if (x509_key_read(text_of_bytes(pem), &pkey, err))
-		return err->code;
-	p = calloc(1, sizeof(*p));
 	if (!p) {
 		EVP_PKEY_free(pkey);
 		return err_nomem(err);
@@ -102,6 +98,22 @@ pair_read(const struct bytes *pem, struct pair **ret, struct err *err)
 	}
 	*ret = p;
 	return ERR_OK;
+}
+
+enum err_code
+pair_read(const struct bytes *pem, struct pair **ret, struct err *err)
+{
+	EVP_PKEY *pkey = NULL;
+
+	if (x509_key_read(text_of_bytes(pem), &pkey, err))
+		return err->code;
+	return pair_new(pkey, ret, err);
+}
+
+enum err_code
+pair_public(EVP_PKEY *pkey, struct pair **ret, struct err *err)
+{
+	return pair_new(pkey, ret, err);
 }
 
 void

@@ -1,6 +1,8 @@
 #ifndef KEYD_PAIR_H
 #define KEYD_PAIR_H
 
+#include <openssl/evp.h>
+
 #include "keyd/backend.h"
 
 /* A key pair in memory, with signing contexts kept ready.  Every function may be called by several threads at once. */
@@ -11,6 +13,8 @@ enum err_code pair_generate(
     enum key_algorithm algorithm, struct bytes *ret_pem, struct err *err) MUST_CHECK;
 /* ERR_SYNTAX: no unencrypted private key in PEM, or one that is neither EC nor RSA nor Ed25519. */
 enum err_code pair_read(const struct bytes *pem, struct pair **ret, struct err *err) MUST_CHECK;
+/* The public half of one whose private half is elsewhere; for pair_parameter alone.  Takes pkey over, on failure too. */
+enum err_code pair_public(EVP_PKEY *pkey, struct pair **ret, struct err *err) MUST_CHECK;
 void pair_free(struct pair *p);
 
 /* Does a private operation over len bytes take long (RSA over 2048 bits, EC other than P-256, EdDSA of a long message)? */

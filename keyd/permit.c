@@ -133,6 +133,8 @@ permit_new(const struct permit_config *config, struct permit **ret, struct err *
 		permit_free(p);
 		return err->code;
 	}
+	if (p->uses_dir)
+		file_sweep(p->uses_dir);
 	*ret = p;
 	return ERR_OK;
 }

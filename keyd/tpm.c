@@ -63,7 +63,7 @@ open_in(struct tpm_backend *b, const struct backend_config *config, struct err *
 	if (str_format(&b->dir, err, "%s/tpm", config->homedir) || file_mkdirs(b->dir, 0700, err) ||
 	    tpmd_client_new(&tpmd, &b->tpmd, err))
 		return err->code;
-	file_sweep(b->dir, SUFFIX);
+	file_sweep(b->dir);
 	return ERR_OK;
 }
 
@@ -352,6 +352,9 @@ hmac(struct key *key, const struct bytes *data, struct bytes *ret, struct err *e
 {
 	if (tpm_key_of(key)->public.kind != TPM_KEY_HMAC)
 		return unfit(err);
+	if (data->len > TPMD_MESSAGE_MAX)
+		return err_set(err, ERR_INVALID,
+		    "a message for a key of the TPM has at most %d bytes", TPMD_MESSAGE_MAX);
 	return use(key, TPMD_SIGN_HMAC, data, SHA256_LEN, SHA256_LEN, ret, err);
 }
 

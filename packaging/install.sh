@@ -24,6 +24,16 @@ ln -sf edgekeep "$to/bin/iotedge"
 install -D -s -m 0644 "$BUILD/lib/libaziot_keys.so" "$to/lib/libaziot_keys.so"
 install -D -m 0644 keyd/aziot_keys.h "$to/include/aziot-identity-service/aziot-keys.h"
 
+# edgekeep.so where libcrypto looks for providers; below another prefix it does not, so there openssl.cnf names the file
+modules=$(pkg-config --variable=modulesdir libcrypto)
+modules=$PREFIX${modules#"$(pkg-config --variable=prefix libcrypto)"}
+install -D -s -m 0644 "$BUILD/lib/edgekeep.so" "$DESTDIR$modules/edgekeep.so"
+by_path=
+[ "$PREFIX" = /usr ] || by_path="; s|^\[edgekeep_keyd\]|&\nmodule = $modules/edgekeep.so|"
+mkdir -p "$to/share/edgekeep"
+sed "s|/usr/share/|$PREFIX/share/|$by_path" packaging/openssl/edgekeep.cnf >"$to/share/edgekeep/edgekeep.cnf"
+chmod 0644 "$to/share/edgekeep/edgekeep.cnf"
+
 mkdir -p "$to/lib/systemd/system" "$to/lib/sysusers.d"
 for unit in packaging/systemd/*.service packaging/systemd/*.socket; do
 	sed "s|=/usr/libexec/|=$PREFIX/libexec/|" "$unit" >"$to/lib/systemd/system/${unit##*/}"

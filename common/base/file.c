@@ -1,6 +1,5 @@
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,27 +84,42 @@ file_sync_dir(const char *path, struct err *err)
 	return ERR_OK;
 }
 
-#define TEMPORARY     ".XXXXXX" /* behind the name of what is being written */
-#define TEMPORARY_LEN (sizeof(TEMPORARY) - 1)
+#define NEW_FILES 64 /* temporary files that are looked for; beyond them any name will do */
+
+/* *ret_tmp names the file even where it could not be made. */
+static int
+open_beside(const char *path, char **ret_tmp, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	int dir_len = slash ? (int)(slash - path) + 1 : 0;
+
+	for (unsigned i = 0; i < NEW_FILES; i++) {
+		int fd;
+
+		str_freep(ret_tmp);
+		if (str_format(ret_tmp, err, "%.*s.new-%u", dir_len, path, i))
+			return -1;
+		fd = open(*ret_tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			return fd;
+	}
+	str_freep(ret_tmp);
+	if (str_format(ret_tmp, err, "%.*s.new-XXXXXX", dir_len, path))
+		return -1;
+	return mkostemp(*ret_tmp, O_CLOEXEC);
+}
 
 void
-file_sweep(const char *path, const char *suffix)
+file_sweep(const char *dir)
 {
-	DIR *dir = opendir(path);
-	size_t suffix_len = strlen(suffix);
-	const struct dirent *entry;
+	char name[sizeof(".new-") + 10];
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (!dir)
-		return;
-	while ((entry = readdir(dir))) {
-		size_t len = strlen(entry->d_name);
-		const char *tail = entry->d_name + len - TEMPORARY_LEN;
-
-		if (len > suffix_len + TEMPORARY_LEN && tail[0] == TEMPORARY[0] &&
-		    memcmp(tail - suffix_len, suffix, suffix_len) == 0)
-			unlinkat(dirfd(dir), entry->d_name, 0);
+	for (unsigned i = 0; fd >= 0 && i < NEW_FILES; i++) {
+		snprintf(name, sizeof(name), ".new-%u", i);
+		unlinkat(fd, name, 0);
 	}
-	closedir(dir);
+	fd_closep(&fd);
 }
 
 /* Write the content to a fresh temporary file beside path; *ret_tmp names it. */
@@ -114,11 +128,10 @@ write_beside(
     const char *path, mode_t mode, const void *data, size_t len, char **ret_tmp, struct err *err)
 {
 	AUTO(str_freep) char *tmp = NULL;
-	AUTO(fd_closep) int fd = -1;
+	AUTO(fd_closep) int fd = open_beside(path, &tmp, err);
 
-	if (str_format(&tmp, err, "%s" TEMPORARY, path))
+	if (!tmp)
 		return err->code;
-	fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, "could not create a file beside %s", path);
 	if (fchmod(fd, mode))

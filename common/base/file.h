@@ -8,6 +8,8 @@
 /*
  * State on disk.  Every write is a temporary file in the same directory, fsync, rename, fsync of the directory
  * (architecture rule 10), so a reader finds the old content or the new, never a part.
+ * The temporary file is ".new-0", or of a higher number where others write at the same time: a crash leaves it behind, and
+ * file_sweep finds it without reading the directory, however large that is.
  */
 
 /* Read a regular file of at most max bytes.  ERR_NOT_FOUND: absent.  ERR_INVALID: longer, or not a regular file. */
@@ -23,10 +25,10 @@ enum err_code file_create(
 enum err_code file_rename(const char *from, const char *to, struct err *err) MUST_CHECK;
 /* unlink(2) and fsync of the directory; success when absent already. */
 enum err_code file_remove(const char *path, struct err *err) MUST_CHECK;
-/* Remove what a crash left of writes of "NAME<suffix>" in this directory; as well as can be. */
-void file_sweep(const char *dir, const char *suffix);
 /* Make the directory and its missing parents with this mode; success when it exists and is a directory. */
 enum err_code file_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;
+/* Remove from a directory what a crash left of writes; what cannot be removed stays.  Before anybody writes there. */
+void file_sweep(const char *dir);
 /* fsync the directory that holds path. */
 enum err_code file_sync_dir(const char *path, struct err *err) MUST_CHECK;
 

@@ -164,6 +164,10 @@ provider_key_open(const struct provider *p, const struct key_uri *uri, enum prov
 	AUTO(provider_keyp) struct provider_key *key = calloc(1, sizeof(*key));
 	enum provider_kind kind;
 
+	if (!p->client) {
+		*err = p->no_client;
+		return err->code;
+	}
 	if (!key)
 		return err_nomem(err);
 	key->refs = 1;

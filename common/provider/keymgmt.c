@@ -1,5 +1,6 @@
 #include <openssl/core_names.h>
 #include <openssl/params.h>
+#include <stdlib.h>
 
 #include "provider/parts.h"
 
@@ -7,6 +8,36 @@
  * Key management.  Everything public is answered by the public half; the private half cannot be exported, and the export says so,
  * or libcrypto would go on with a public key and fail later (design/provider.md, trap 2).
  */
+
+/*
+ * To compare keys libcrypto first tries to bring the other one over to us, and where that is not offered it leaves "malloc failure"
+ * on the host's queue (trap 6).  So it may try: an empty key takes nothing, and the comparison goes the other way round.
+ */
+static void *
+keymgmt_new(void *provider)
+{
+	struct provider_key *key = calloc(1, sizeof(*key));
+
+	if (key) {
+		key->refs = 1;
+		key->provider = provider;
+	}
+	return key;
+}
+
+static int
+keymgmt_import(void *key, int selection, const OSSL_PARAM params[])
+{
+	(void)key, (void)selection, (void)params;
+	return 0;
+}
+
+static const OSSL_PARAM *
+keymgmt_import_types(int selection)
+{
+	(void)selection;
+	return NULL;
+}
 
 static void
 keymgmt_free(void *key)
@@ -28,10 +59,12 @@ keymgmt_load(const void *reference, size_t size)
 }
 
 static int
-keymgmt_has(const void *key, int selection)
+keymgmt_has(const void *data, int selection)
 {
+	const struct provider_key *key = data;
+
 	(void)selection;
-	return key != NULL;
+	return key && key->public_half;
 }
 
 static int
@@ -40,7 +73,8 @@ keymgmt_match(const void *a, const void *b, int selection)
 	const struct provider_key *one = a, *other = b;
 
 	(void)selection;
-	return EVP_PKEY_eq(one->public_half, other->public_half) == 1;
+	return one->public_half && other->public_half &&
+	       EVP_PKEY_eq(one->public_half, other->public_half) == 1;
 }
 
 static int
@@ -48,7 +82,7 @@ keymgmt_get_params(void *data, OSSL_PARAM params[])
 {
 	const struct provider_key *key = data;
 
-	return EVP_PKEY_get_params(key->public_half, params);
+	return key->public_half && EVP_PKEY_get_params(key->public_half, params);
 }
 
 static const OSSL_PARAM *
@@ -76,7 +110,7 @@ keymgmt_export(void *data, int selection, OSSL_CALLBACK *callback, void *arg)
 {
 	const struct provider_key *key = data;
 
-	if (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY)
+	if (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY || !key->public_half)
 		return 0;
 	return EVP_PKEY_export(key->public_half, selection, callback, arg);
 }
@@ -119,6 +153,9 @@ keymgmt_operation_rsa(int operation)
 
 #define KEYMGMT(name, kind)                                                                    \
 	const OSSL_DISPATCH name[] = {                                                         \
+		PROVIDER_FN(OSSL_FUNC_KEYMGMT_NEW, keymgmt_new),                               \
+		PROVIDER_FN(OSSL_FUNC_KEYMGMT_IMPORT, keymgmt_import),                         \
+		PROVIDER_FN(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_import_types),             \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_FREE, keymgmt_free),                             \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_LOAD, keymgmt_load),                             \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_HAS, keymgmt_has),                               \

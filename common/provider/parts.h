@@ -35,6 +35,7 @@
 /* One loaded provider; libcrypto hands it to whatever has no object of its own yet. */
 struct provider {
 	struct keyd_client *client;
+	struct err no_client; /* why there is none: what is wrong in openssl.cnf */
 	OSSL_LIB_CTX *libctx; /* where PROVIDER_PEER is fetched from; NULL: the default one */
 	bool owned;	      /* this struct, client and libctx go with the provider */
 	/* Told of each failure in whole words; NULL: nobody asks. */

@@ -4,7 +4,6 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/params.h>
-#include <openssl/proverr.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +25,7 @@ enum reason {
 	REASON_PROTOCOL,
 	REASON_UNFIT,
 	REASON_MEMORY,
+	REASON_CONFIG,
 	REASON_OTHER,
 };
 
@@ -38,6 +38,7 @@ static const OSSL_ITEM reasons[] = {
 	{ REASON_PROTOCOL, (void *)"answer of keyd cannot be used" },
 	{ REASON_UNFIT, (void *)"not possible with this key" },
 	{ REASON_MEMORY, (void *)"out of memory" },
+	{ REASON_CONFIG, (void *)"wrong in openssl.cnf" },
 	{ REASON_OTHER, (void *)"internal error" },
 	{ 0, NULL },
 };
@@ -62,6 +63,8 @@ reason_of(enum err_code code)
 		return REASON_UNFIT;
 	case ERR_NOMEM:
 		return REASON_MEMORY;
+	case ERR_CONFIG:
+		return REASON_CONFIG;
 	default:
 		return REASON_OTHER;
 	}
@@ -287,7 +290,8 @@ connect_keyd(struct provider *p, struct err *err)
 	config.path = socket;
 	if (timeout && read_timeout(timeout, &config.timeout_ms, err))
 		return err->code;
-	return keyd_client_new(&config, &p->client, err);
+	return keyd_client_new(&config, &p->client, err) ? err_wrap_code(err, ERR_CONFIG, "socket")
+							 : ERR_OK;
 }
 
 static void
@@ -302,19 +306,15 @@ edgekeep_provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
     const OSSL_DISPATCH **out, void **provctx)
 {
 	AUTO(releasep) struct provider *p = calloc(1, sizeof(*p));
-	struct err err = { 0 };
 
 	if (!p)
 		return 0;
 	p->owned = true;
 	if (!provider_start(p, handle, in, out))
 		return 0;
-	if (connect_keyd(p, &err)) {
-		/* our reasons are known to libcrypto only once this function has returned */
-		ERR_raise_data(
-		    ERR_LIB_PROV, PROV_R_INVALID_CONFIG_DATA, PROVIDER_NAME ": %s", err.text);
-		return 0;
-	}
+	/* libcrypto says nothing of a provider of openssl.cnf that does not load, so the one who uses it is told */
+	if (connect_keyd(p, &p->no_client))
+		p->client = NULL;
 	p->libctx = OSSL_LIB_CTX_new_child(handle, in);
 	if (!p->libctx)
 		return 0;

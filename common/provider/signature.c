@@ -294,7 +294,7 @@ signing_init(void *ctx, void *key, const OSSL_PARAM params[])
 		provider_key_unref(s->key);
 		s->key = provider_key_ref(key);
 	}
-	return s->key && signing_set_params(s, params);
+	return s->key && s->key->public_half && signing_set_params(s, params);
 }
 
 /* keyd's clients cut the hash to the size of the curve's order (contracts/keyd.md 4.8), which is the key's size in bits. */

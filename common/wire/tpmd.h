@@ -23,7 +23,9 @@ struct tpmd_sign_resp {
 
 /* --- keys and sealed data below the storage root key, which the caller keeps */
 
-#define TPMD_HMAC_KEY_MAX 64  /* bytes: a block of SHA-256, the most a TPM takes */
+#define TPMD_MESSAGE_MAX \
+	(750 * 1024)	     /* bytes for an HMAC: what a request's body holds, and a little less */
+#define TPMD_HMAC_KEY_MAX 64 /* bytes: a block of SHA-256, the most a TPM takes */
 #define TPMD_SEAL_MAX	  128 /* bytes of data in one object (TPM 2.0, MAX_SYM_DATA) */
 #define TPMD_RSA_LEN	  256 /* bytes of the modulus, and of what the raw operation is done on */
 

@@ -133,9 +133,9 @@ START_TEST(test_files)
 	ck_assert_int_eq(st.st_mode & 07777, 0700);
 	end();
 	/* what a crash left goes at the next start */
-	support_write(support_path("home/tpm/a-1.pem.AbCd12"), "x");
+	support_write(support_path("home/tpm/.new-0"), "x");
 	begin();
-	free(support_sh("test $(ls %s/home/tpm | wc -l) = 1", support_tmpdir()));
+	free(support_sh("test $(ls -A %s/home/tpm | wc -l) = 1", support_tmpdir()));
 	end();
 }
 END_TEST
@@ -235,6 +235,24 @@ START_TEST(test_hmac)
 		ck_assert(bytes_equal(&mac, &want));
 		ck_assert(bytes_equal(&derived, &want));
 	}
+	end();
+}
+END_TEST
+
+START_TEST(test_long_message)
+{
+	AUTO(bytes_done) struct bytes data = { 0 };
+	AUTO(bytes_done) struct bytes mac = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	struct err err = { 0 };
+
+	begin();
+	ck_ok(bytes_alloc(&data, TPMD_MESSAGE_MAX + 1, &err));
+	ck_ok(tpm_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err));
+	key = find("k");
+	ck_err(tpm_backend.sign(key, KEYD_HMAC_SHA256, &data, &mac, &err), ERR_INVALID);
+	data.len--;
+	ck_ok(tpm_backend.sign(key, KEYD_HMAC_SHA256, &data, &mac, &err));
 	end();
 }
 END_TEST
@@ -425,7 +443,7 @@ START_TEST(test_odd_answers)
 	ck_err(tpm_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err), ERR_PROTOCOL);
 	ck_err(tpm_backend.create_pair(ctx, "k", KEY_EC_P256, &err), ERR_PROTOCOL);
 	ck_err(tpm_backend.import_key(ctx, "k", KEYD_USE_SIGN, &data, &err), ERR_PROTOCOL);
-	free(support_sh("test $(ls %s/home/tpm | wc -l) = 2", support_tmpdir()));
+	free(support_sh("test $(ls -A %s/home/tpm | wc -l) = 2", support_tmpdir()));
 	end();
 }
 END_TEST
@@ -509,5 +527,6 @@ START_TEST(test_no_homedir)
 }
 END_TEST
 
-TEST_MAIN("keyd/tpm", test_files, test_ec, test_rsa, test_hmac, test_kept, test_unsupported,
-    test_unfit, test_failures, test_odd_answers, test_damaged, test_would_block, test_no_homedir)
+TEST_MAIN("keyd/tpm", test_files, test_ec, test_rsa, test_hmac, test_long_message, test_kept,
+    test_unsupported, test_unfit, test_failures, test_odd_answers, test_damaged, test_would_block,
+    test_no_homedir)

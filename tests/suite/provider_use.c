@@ -169,13 +169,25 @@ check_verify(char **argv)
 {
 	EVP_PKEY *key = open_key(NULL, argv[0]);
 	X509_REQ *req = X509_REQ_new();
-	X509 *cert = X509_new();
+	X509 *cert = X509_new(), *read;
+	unsigned char *der = NULL;
+	const unsigned char *at;
 
 	MUST(X509_REQ_set_pubkey(req, key) == 1 && X509_REQ_sign(req, key, EVP_sha256()) > 0);
 	MUST(X509_REQ_verify(req, key) == 1);
 	MUST(X509_REQ_verify(req, X509_REQ_get0_pubkey(req)) == 1);
+	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
 	MUST(X509_set_pubkey(cert, key) == 1 && X509_sign(cert, key, EVP_sha384()) > 0);
 	MUST(X509_verify(cert, key) == 1 && X509_check_private_key(cert, key) == 1);
+	/* as read from a file: its key is the default provider's */
+	MUST(i2d_X509(cert, &der) > 0);
+	at = der;
+	read = d2i_X509(NULL, &at, i2d_X509(cert, NULL));
+	MUST(read && X509_check_private_key(read, key) == 1 && X509_verify(read, key) == 1);
+	MUST(ERR_peek_error() == 0);
+	X509_free(read);
+	OPENSSL_free(der);
 	X509_REQ_free(req);
 	X509_free(cert);
 	EVP_PKEY_free(key);
@@ -291,7 +303,7 @@ wait_for(pid_t child)
 
 	MUST(waitpid(child, &status, 0) == child);
 	if (status)
-		_exit(1); /* it has said why */
+		fail(WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "child has failed");
 }
 
 /* trap 8: URI - a fork: child, its child, and parent sign side by side */
@@ -326,37 +338,64 @@ check_fork(char **argv)
 
 static volatile bool enough;
 
+static EVP_PKEY_CTX *
+ready_to_sign(EVP_PKEY *key)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+
+	MUST(ctx && EVP_PKEY_sign_init(ctx) == 1);
+	return ctx;
+}
+
+static bool
+sign_raw(EVP_PKEY_CTX *ctx)
+{
+	static const unsigned char hash[32] = "a hash of thirty-two bytes .....";
+	unsigned char signature[1024];
+	size_t len = sizeof(signature);
+
+	return EVP_PKEY_sign(ctx, signature, &len, hash, sizeof(hash)) == 1;
+}
+
 static void *
-sign_until(void *key)
+sign_until(void *ctx)
 {
 	while (!enough)
-		sign_times(key, 1);
+		MUST(sign_raw(ctx));
 	return NULL;
 }
 
-/* trap 8: URI - forks in the midst of other threads' calls */
+/*
+ * trap 8: URI - forks in the midst of other threads' calls to keyd: nothing of ours is left locked in the child.  (Contexts are made
+ * beforehand: in the making libcrypto holds locks of its own, which a fork does leave.)
+ */
 static void
 check_fork_with_threads(char **argv)
 {
 	EVP_PKEY *key = open_key(NULL, argv[0]);
+	EVP_PKEY_CTX *contexts[5];
 	pthread_t threads[4];
 
+	for (int i = 0; i < 5; i++)
+		contexts[i] = ready_to_sign(key);
 	for (int i = 0; i < 4; i++)
-		MUST(pthread_create(&threads[i], NULL, sign_until, key) == 0);
-	for (int i = 0; i < 30; i++) {
-		unsigned char signature[1024];
-		size_t len = sizeof(signature);
+		MUST(pthread_create(&threads[i], NULL, sign_until, contexts[i]) == 0);
+	for (int i = 0; i < 50; i++) {
 		pid_t child = fork();
 
 		if (child == 0) {
 			alarm(20);
-			_exit(!sign(NULL, key, "SHA256", signature, &len));
+			if (!sign_raw(contexts[4]) || !sign_raw(contexts[4]))
+				fail("in the child");
+			_exit(0);
 		}
 		wait_for(child);
 	}
 	enough = true;
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 5; i++)
+		EVP_PKEY_CTX_free(contexts[i]);
 	EVP_PKEY_free(key);
 }
 

@@ -36,6 +36,15 @@ done <<'END'
 /var/lib/aziot/tpmd 700
 /var/lib/aziot/edged 755
 END
+# the OpenSSL provider, where libcrypto finds it by its name, and the snippet that names it (issue 3, point 5)
+modules=$(pkg-config --variable=modulesdir libcrypto)
+is "edgekeep.so" "$(stat -c %a "$R$modules/edgekeep.so")" 644
+is "edgekeep.cnf" "$(stat -c %a "$R/usr/share/edgekeep/edgekeep.cnf")" 644
+if [ -z "$INSTRUMENTED" ]; then
+	like "edgekeep.so is found by its name" \
+		"$(OPENSSL_MODULES=$R$modules OPENSSL_CONF=$R/usr/share/edgekeep/edgekeep.cnf openssl list -providers)" \
+		"*name: edgekeep*version: *status: active*"
+fi
 is "stripped" "$(find "$R/usr/libexec" "$R/usr/bin" -type f -exec readelf -S {} + | grep -c '\.symtab')" 0
 size=$(find "$R" -type f -printf '%s\n' | awk '{n += $1} END {print n}')
 [ -n "$INSTRUMENTED" ] || [ "$size" -le $((2 * 1024 * 1024)) ]
@@ -118,6 +127,7 @@ fi
 
 # another prefix: the units follow
 DESTDIR=$T/other PREFIX=/opt/ek BUILD=$BUILD "$TOP/packaging/install.sh"
+like "edgekeep.cnf with another prefix" "$(cat "$T/other/opt/ek/share/edgekeep/edgekeep.cnf")" "*module = ${modules/#\/usr//opt/ek}/edgekeep.so*"
 like "ExecStart with another prefix" "$(grep ExecStart= "$T/other/opt/ek/lib/systemd/system/aziot-edged.service")" \
 	"ExecStart=/opt/ek/libexec/aziot/aziot-edged"
 suite_end

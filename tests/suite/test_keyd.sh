@@ -57,7 +57,7 @@ bad_config() { # bad_config WHAT TEXT WANTED: refused by --check and by the star
 	is "$1: does not start" $? 1
 }
 bad_config "unknown parameter" '[aziot_keys]\nhomedir_path = "/x"\nhome = "y"\n' "$T/bad.toml:3:*aziot_keys.home"
-bad_config "PKCS#11" '[preloaded_keys]\nk = "pkcs11:token=x"\n' "$T/bad.toml:2:*preloaded_keys.k*PKCS#11 keys come with"
+bad_config "PKCS#11" '[preloaded_keys]\nk = "pkcs11:token=x?pin-value=1&module-path=/x"\n' "$T/bad.toml:2:*preloaded_keys.k*module-path is refused"
 bad_config "no TCP" '[endpoints]\naziot_keyd = "http://localhost:80"\n' "$T/bad.toml:2:*endpoints.aziot_keyd"
 
 # --- the process
@@ -263,7 +263,7 @@ for _ in 1 2 3 4 5; do
 	wait "$writing" 2>/dev/null
 	up
 	like "killed while writing" "$(cat "$T/home/keys"/devkill-*.key)" "000000000000000000000000000000000000000000000000000000000000000[01]"
-	is "and nothing is left lying" "$(find "$T/home" -name '*.key.*')" ""
+	is "and nothing is left lying" "$(find "$T/home" -name '.new*')" ""
 done
 
 # --- a damaged key file is not touched

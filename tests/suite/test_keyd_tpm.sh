@@ -304,6 +304,27 @@ for i in 1 2; do
 	ok "answers of a TPM that dies at work are right or refusals" $?
 done
 again "after a TPM that died at work"
+# one that hangs for a while: waited for, and nobody else waits with it
+kill -STOP "${PID[swtpm]}"
+(sign "$EC" "$T/digest"; cp "$T/sig" "$T/late.sig"; [ "$STATUS" = 200 ]) &
+busy=$!
+sleep 0.2
+before=$(date +%s%N)
+pair file-ec
+sign "$HANDLE" "$T/digest"
+is "a file key beside a TPM that hangs" "$STATUS $((($(date +%s%N) - before) / 1000000000))" "200 0"
+kill -CONT "${PID[swtpm]}"
+wait $busy
+ok "the TPM key signs when it goes on" $?
+openssl dgst -sha256 -verify "$T/tpm-ec.pub.pem" -signature "$T/late.sig" "$T/message" >/dev/null
+ok "and the signature is good" $?
+# the longest message: over what a TPM takes at once, and nearly what a request holds
+head -c 768000 /dev/urandom >"$T/longest"
+mac "$KEY" "$T/longest"
+is "HMAC of 750 KiB" "$(get signature)" "$(hmac "$T/imported" "$T/longest")"
+printf x >>"$T/longest"
+mac "$KEY" "$T/longest"
+answer "one byte more" 400
 
 # --- several at once
 for i in 1 2 3 4; do

@@ -1,6 +1,7 @@
 #include "tests/support/support.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -128,6 +129,44 @@ START_TEST(test_create)
 }
 END_TEST
 
+/* What a crash left is not in the way of further writes, however much there is of it, and goes with a sweep, which takes nothing else. */
+START_TEST(test_sweep)
+{
+	const char *path = support_path("file");
+	char name[24];
+	struct err err = { 0 };
+
+	for (int i = 0; i < 64; i++) {
+		snprintf(name, sizeof(name), ".new-%d", i);
+		support_write(support_path(name), "half");
+		ck_ok(file_write(path, 0600, name, strlen(name), &err));
+		holds(path, name);
+		ck_assert_uint_eq(entries(support_tmpdir()), (size_t)i + 2);
+	}
+	support_write(support_path(".new-64"), "not ours");
+	support_write(support_path(".new-"), "not ours");
+	support_write(support_path("new-1"), "not ours");
+	file_sweep(support_tmpdir());
+	ck_assert_uint_eq(entries(support_tmpdir()), 4);
+	file_sweep(support_path("nowhere"));
+	file_sweep(path);
+	ck_assert_uint_eq(entries(support_tmpdir()), 4);
+}
+END_TEST
+
+/* A planted link is not followed. */
+START_TEST(test_planted)
+{
+	struct err err = { 0 };
+
+	ck_assert_int_eq(symlink("victim", support_path(".new-0")), 0);
+	support_write(support_path("victim"), "whole");
+	ck_ok(file_write(support_path("file"), 0600, "new", 3, &err));
+	holds(support_path("victim"), "whole");
+	holds(support_path("file"), "new");
+}
+END_TEST
+
 START_TEST(test_rename)
 {
 	const char *from = support_path("from"), *to = support_path("to");
@@ -188,4 +227,4 @@ START_TEST(test_sync_dir)
 END_TEST
 
 TEST_MAIN("base/file", test_read, test_read_other, test_write, test_write_fails, test_write_link,
-    test_create, test_rename, test_remove, test_mkdirs, test_sync_dir)
+    test_create, test_rename, test_sweep, test_planted, test_remove, test_mkdirs, test_sync_dir)

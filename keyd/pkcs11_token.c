@@ -1,0 +1,432 @@
+#include "keyd/pkcs11_token.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "crypto/digest.h"
+
+#define IDLE_MAX	16
+#define SESSION_WAIT_MS 2000 /* for one to be given back, where the token has no more */
+#define PIN_MAX		256
+#define PIN_FILE_MAX	(PIN_MAX + 1) /* and a newline */
+#define SESSION_RW	(CKF_SERIAL_SESSION | CKF_RW_SESSION)
+
+struct pkcs11_token {
+	const struct pkcs11_module *module;
+	const struct ck_function_list *calls;
+	const struct pkcs11_uri *uri;
+	const struct pkcs11_uris *uris;
+
+	/* Held while the token is looked for and logged in to, I/O and all: whoever comes second would only do the same. */
+	pthread_mutex_t opening;
+	bool known; /* was open once; then info is what it has to be */
+	struct ck_token_info info;
+	bool pin_refused;
+	uint8_t refused[SHA256_LEN]; /* digest of the PIN */
+
+	pthread_mutex_t lock; /* guards the rest; not held across calls of the module */
+	pthread_cond_t given;
+	bool open;
+	uint64_t generation;
+	ck_slot_id_t slot;
+	ck_flags_t session_flags;
+	ck_session_handle_t sentinel; /* the login ends with the last session */
+	ck_session_handle_t idle[IDLE_MAX];
+	size_t n_idle;
+};
+
+enum err_code
+pkcs11_token_new(const struct pkcs11_module *module, const struct pkcs11_uri *uri,
+    const struct pkcs11_uris *uris, struct pkcs11_token **ret, struct err *err)
+{
+	struct pkcs11_token *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return err_nomem(err);
+	t->module = module;
+	t->calls = pkcs11_calls(module);
+	t->uri = uri;
+	t->uris = uris;
+	pthread_mutex_init(&t->opening, NULL);
+	pthread_mutex_init(&t->lock, NULL);
+	clock_cond_init(&t->given);
+	*ret = t;
+	return ERR_OK;
+}
+
+/* End what was opened as this generation, unless another thread has done so. */
+static void
+shut(struct pkcs11_token *t, uint64_t generation)
+{
+	ck_session_handle_t old[IDLE_MAX + 1];
+	size_t n = 0;
+
+	pthread_mutex_lock(&t->lock);
+	if (t->open && t->generation == generation) {
+		while (t->n_idle > 0)
+			old[n++] = t->idle[--t->n_idle];
+		old[n++] = t->sentinel;
+		t->open = false;
+		t->generation++;
+	}
+	pthread_mutex_unlock(&t->lock);
+	for (size_t i = 0; i < n; i++)
+		t->calls->C_CloseSession(old[i]);
+}
+
+void
+pkcs11_token_free(struct pkcs11_token *t)
+{
+	if (!t)
+		return;
+	shut(t, t->generation);
+	pthread_cond_destroy(&t->given);
+	pthread_mutex_destroy(&t->lock);
+	pthread_mutex_destroy(&t->opening);
+	free(t);
+}
+
+const struct pkcs11_uri *
+pkcs11_token_uri(const struct pkcs11_token *t)
+{
+	return t->uri;
+}
+
+/* --- the PIN */
+
+static enum err_code
+check_pin(const struct bytes *pin, struct err *err)
+{
+	for (size_t i = 0; i < pin->len; i++)
+		if (pin->data[i] < ' ' || pin->data[i] == 0x7f)
+			return err_set(err, ERR_UNREACHABLE,
+			    "the PIN holds a control character (a line end of another system?); it "
+			    "is not sent");
+	if (pin->len == 0)
+		return err_set(err, ERR_UNREACHABLE, "the PIN is empty; it is not sent");
+	return ERR_OK;
+}
+
+enum err_code
+pkcs11_pin_read(const struct pkcs11_uri *uri, struct bytes *ret, struct err *err)
+{
+	AUTO(bytes_done) struct bytes pin = { 0 };
+
+	if (!uri->pin_value && !uri->pin_source)
+		return ERR_OK;
+	if (uri->pin_value) {
+		if (bytes_copy(&pin, uri->pin_value, strlen(uri->pin_value), err))
+			return err->code;
+	} else if (file_read(uri->pin_source, PIN_FILE_MAX, &pin, err)) {
+		return err_wrap_code(err, ERR_UNREACHABLE, "the PIN cannot be read");
+	} else if (pin.len > 0 && pin.data[pin.len - 1] == '\n') {
+		pin.data[--pin.len] = '\0';
+	}
+	if (check_pin(&pin, err))
+		return err->code;
+	*ret = bytes_take(&pin);
+	return ERR_OK;
+}
+
+/* Its own URI's PIN, else that of any other URI which names the same token, as upstream shares one login. */
+static const struct pkcs11_uri *
+uri_with_pin(const struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *info)
+{
+	if (t->uri->pin_value || t->uri->pin_source)
+		return t->uri;
+	for (size_t i = 0; i < t->uris->n; i++) {
+		const struct pkcs11_uri *uri = &t->uris->at[i];
+
+		if ((uri->pin_value || uri->pin_source) && pkcs11_is_token(uri, slot, info))
+			return uri;
+	}
+	return NULL;
+}
+
+/* What tells before the PIN is sent that it would be in vain, or the token's last try. */
+static enum err_code
+may_send(const struct pkcs11_token *t, const struct ck_token_info *info, const struct bytes *pin,
+    const uint8_t digest[SHA256_LEN], struct err *err)
+{
+	bool has_limits = info->max_pin_len > 0 && info->max_pin_len != CK_UNAVAILABLE_INFORMATION;
+
+	if (info->flags & CKF_USER_PIN_LOCKED)
+		return err_set(err, ERR_UNREACHABLE, "the token's PIN is locked");
+	if (info->flags & CKF_USER_PIN_FINAL_TRY)
+		return err_set(err, ERR_UNREACHABLE,
+		    "one try is left for the token's PIN; it is not sent: log in by hand once");
+	if (has_limits && (pin->len > info->max_pin_len || pin->len < info->min_pin_len))
+		return err_set(err, ERR_UNREACHABLE,
+		    "the PIN does not have the token's %lu to %lu bytes; it is not sent",
+		    info->min_pin_len, info->max_pin_len);
+	if (t->pin_refused && memcmp(t->refused, digest, SHA256_LEN) == 0)
+		return err_set(err, ERR_UNREACHABLE,
+		    "the token refused this PIN; it is not sent again until it changes or keyd "
+		    "is restarted");
+	return ERR_OK;
+}
+
+static enum err_code
+send_pin(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
+    const struct bytes *pin, const uint8_t digest[SHA256_LEN], struct err *err)
+{
+	struct ck_token_info info;
+	ck_rv_t rv = t->calls->C_Login(session, CKU_USER, pin->data, pin->len);
+
+	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
+		t->pin_refused = false;
+		return ERR_OK;
+	}
+	/* only where the token was away can the PIN not have been at fault */
+	if (pkcs11_rv(rv)->class != PKCS11_LOST &&
+	    t->calls->C_GetTokenInfo(slot, &info) == CKR_OK) {
+		t->pin_refused = true;
+		memcpy(t->refused, digest, SHA256_LEN);
+	}
+	pkcs11_failed(err, "C_Login", rv);
+	return err_wrap_code(err, ERR_UNREACHABLE, "cannot log in to the token");
+}
+
+static enum err_code
+log_in(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
+    const struct ck_token_info *info, struct err *err)
+{
+	const struct pkcs11_uri *from = uri_with_pin(t, slot, info);
+	AUTO(bytes_done) struct bytes pin = { 0 };
+	uint8_t digest[SHA256_LEN];
+	struct ck_session_info state = { 0 };
+	ck_rv_t rv = t->calls->C_GetSessionInfo(session, &state);
+
+	if (rv != CKR_OK)
+		return pkcs11_failed(err, "C_GetSessionInfo", rv);
+	if (state.state == CKS_RW_USER_FUNCTIONS || state.state == CKS_RO_USER_FUNCTIONS || !from)
+		return ERR_OK;
+	if (pkcs11_pin_read(from, &pin, err) || digest_sha256(pin.data, pin.len, digest, err) ||
+	    may_send(t, info, &pin, digest, err))
+		return err->code;
+	return send_pin(t, session, slot, &pin, digest, err);
+}
+
+/* --- opening */
+
+/*
+ * The token that was open once stays the one that counts: another of the same name has other keys, and a device that took it for
+ * its own would make itself a new identity.
+ */
+static enum err_code
+same_token(const struct pkcs11_token *t, const struct ck_token_info *info, struct err *err)
+{
+	if (!t->known ||
+	    (memcmp(t->info.serial_number, info->serial_number, sizeof(info->serial_number)) == 0 &&
+		memcmp(t->info.label, info->label, sizeof(info->label)) == 0))
+		return ERR_OK;
+	return err_set(err, ERR_UNREACHABLE,
+	    "this is another token than before: its serial number or label changed; restart keyd "
+	    "if "
+	    "that is meant");
+}
+
+static void
+set_open(struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *info,
+    ck_session_handle_t sentinel, ck_flags_t flags)
+{
+	t->known = true;
+	t->info = *info;
+	pthread_mutex_lock(&t->lock);
+	t->slot = slot;
+	t->sentinel = sentinel;
+	t->session_flags = flags;
+	t->open = true;
+	pthread_mutex_unlock(&t->lock);
+}
+
+static enum err_code
+open_token(struct pkcs11_token *t, struct err *err)
+{
+	ck_session_handle_t sentinel;
+	struct ck_token_info info;
+	ck_flags_t flags;
+	ck_slot_id_t slot;
+	ck_rv_t rv;
+
+	if (pkcs11_find_token(t->module, t->uri, &slot, &info, err) || same_token(t, &info, err))
+		return err->code;
+	flags = info.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
+	rv = t->calls->C_OpenSession(slot, flags, NULL, NULL, &sentinel);
+	if (rv != CKR_OK)
+		return pkcs11_failed(err, "C_OpenSession", rv);
+	if (log_in(t, sentinel, slot, &info, err)) {
+		t->calls->C_CloseSession(sentinel);
+		return err->code;
+	}
+	set_open(t, slot, &info, sentinel, flags);
+	return ERR_OK;
+}
+
+static bool
+is_open(struct pkcs11_token *t)
+{
+	bool open;
+
+	pthread_mutex_lock(&t->lock);
+	open = t->open;
+	pthread_mutex_unlock(&t->lock);
+	return open;
+}
+
+static enum err_code
+ensure_open(struct pkcs11_token *t, struct err *err)
+{
+	enum err_code code = ERR_OK;
+
+	if (is_open(t))
+		return ERR_OK;
+	pthread_mutex_lock(&t->opening);
+	if (!is_open(t))
+		code = open_token(t, err);
+	pthread_mutex_unlock(&t->opening);
+	/* whatever it is, the token cannot be had now; what is wrong with the configuration is told, too */
+	if (code && code != ERR_NOMEM)
+		err_wrap_code(err, ERR_UNREACHABLE, "the token cannot be used");
+	return code ? err->code : ERR_OK;
+}
+
+/* --- sessions */
+
+/* An idle one, or what a new one needs. */
+static bool
+take_idle(struct pkcs11_token *t, struct pkcs11_session *s, ck_flags_t *ret_flags)
+{
+	bool found;
+
+	pthread_mutex_lock(&t->lock);
+	s->generation = t->generation;
+	s->slot = t->slot;
+	*ret_flags = t->session_flags;
+	found = t->open && t->n_idle > 0;
+	if (found)
+		s->handle = t->idle[--t->n_idle];
+	pthread_mutex_unlock(&t->lock);
+	return found;
+}
+
+static bool
+wait_idle(struct pkcs11_token *t, uint64_t deadline_ms)
+{
+	bool in_time = true;
+
+	pthread_mutex_lock(&t->lock);
+	while (t->open && t->n_idle == 0 && in_time)
+		in_time = clock_cond_wait(&t->given, &t->lock, deadline_ms);
+	pthread_mutex_unlock(&t->lock);
+	return in_time;
+}
+
+/* A token that closed sessions while nobody looked is opened anew once. */
+static enum err_code
+take(struct pkcs11_token *t, struct pkcs11_session *s, struct err *err)
+{
+	uint64_t deadline = clock_mono_ms() + SESSION_WAIT_MS;
+	bool again = true;
+	ck_flags_t flags;
+	ck_rv_t rv;
+
+	*s = (struct pkcs11_session){ .token = t, .calls = t->calls };
+	for (;;) {
+		if (ensure_open(t, err))
+			return err->code;
+		if (take_idle(t, s, &flags))
+			return ERR_OK;
+		rv = t->calls->C_OpenSession(s->slot, flags, NULL, NULL, &s->handle);
+		if (rv == CKR_OK)
+			return ERR_OK;
+		if (rv == CKR_SESSION_COUNT) {
+			if (!wait_idle(t, deadline))
+				return pkcs11_failed(err, "C_OpenSession", rv);
+			continue;
+		}
+		shut(t, s->generation);
+		if (!again)
+			return pkcs11_failed(err, "C_OpenSession", rv);
+		again = false;
+	}
+}
+
+/* A session whose work failed may be left in the middle of an operation: it is closed rather than used again. */
+static void
+give(struct pkcs11_session *s, bool clean)
+{
+	struct pkcs11_token *t = s->token;
+
+	pthread_mutex_lock(&t->lock);
+	clean = clean && t->open && s->generation == t->generation && t->n_idle < IDLE_MAX;
+	if (clean)
+		t->idle[t->n_idle++] = s->handle;
+	pthread_mutex_unlock(&t->lock);
+	if (!clean)
+		t->calls->C_CloseSession(s->handle);
+	pthread_cond_signal(&t->given);
+}
+
+enum err_code
+pkcs11_session_failed(struct pkcs11_session *s, struct err *err, const char *what, ck_rv_t rv)
+{
+	s->rv = rv;
+	return pkcs11_failed(err, what, rv);
+}
+
+enum err_code
+pkcs11_session_check_token(struct pkcs11_session *s, struct err *err)
+{
+	struct ck_token_info info = { 0 };
+	ck_rv_t rv = s->calls->C_GetTokenInfo(s->slot, &info);
+
+	if (rv == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED))
+		return same_token(s->token, &info, err);
+	pkcs11_session_failed(
+	    s, err, "C_GetTokenInfo", rv == CKR_OK ? CKR_TOKEN_NOT_RECOGNIZED : rv);
+	s->rv = CKR_TOKEN_NOT_PRESENT;
+	return err_wrap_code(err, ERR_UNREACHABLE, "the token does not answer any more");
+}
+
+static bool
+was_lost(struct pkcs11_session *s)
+{
+	struct err ignored = { 0 };
+
+	switch (pkcs11_rv(s->rv)->class) {
+	case PKCS11_LOST:
+		return true;
+	case PKCS11_ODD:
+		return pkcs11_session_check_token(s, &ignored) != ERR_OK;
+	default:
+		return false;
+	}
+}
+
+enum err_code
+pkcs11_token_work(struct pkcs11_token *t, pkcs11_work *work, void *arg, struct err *err)
+{
+	for (bool again = true;; again = false) {
+		struct pkcs11_session s;
+		bool lost;
+
+		if (take(t, &s, err))
+			return err->code;
+		if (work(&s, arg, err) == ERR_OK) {
+			give(&s, true);
+			return ERR_OK;
+		}
+		lost = was_lost(&s);
+		if (lost)
+			shut(t, s.generation);
+		give(&s, false);
+		if (lost && !again)
+			err->code = ERR_UNREACHABLE;
+		if (!lost || !again)
+			return err->code;
+	}
+}
