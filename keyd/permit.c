@@ -176,7 +176,8 @@ identity_of(const struct permit_rule *rule, char ret[IDENTITY_LEN], struct err *
 
 	if (!patterns)
 		return err_nomem(err);
-	memcpy(patterns, rule->patterns, rule->n_patterns * sizeof(*patterns));
+	for (size_t i = 0; i < rule->n_patterns; i++)
+		patterns[i] = rule->patterns[i];
 	qsort(patterns, rule->n_patterns, sizeof(*patterns), by_text);
 	buf_printf(&text, "uid %u\n", (unsigned)rule->uid);
 	for (size_t i = 0; i < PERMIT_VERBS; i++)

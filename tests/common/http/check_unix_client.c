@@ -520,7 +520,7 @@ START_TEST(test_large_request)
 
 		p.early = early;
 		peer_start(&p);
-		c = client_of(&p, 5000);
+		c = client_of(&p, 30000); /* slow under a sanitizer on a busy machine */
 		ck_ok(unix_client_call(c, &call, &reply, &err));
 		ck_assert_uint_eq(reply.status, 200);
 		if (!early)
