@@ -84,7 +84,7 @@ file_sync_dir(const char *path, struct err *err)
 	return ERR_OK;
 }
 
-#define NEW_FILES 64 /* temporary files that are looked for; beyond them any name will do */
+#define NEW_FILES 16 /* temporary files that are looked for; beyond them any name will do */
 
 /* *ret_tmp names the file even where it could not be made. */
 static int

@@ -136,14 +136,14 @@ START_TEST(test_sweep)
 	char name[24];
 	struct err err = { 0 };
 
-	for (int i = 0; i < 64; i++) {
+	for (int i = 0; i < 16; i++) {
 		snprintf(name, sizeof(name), ".new-%d", i);
 		support_write(support_path(name), "half");
 		ck_ok(file_write(path, 0600, name, strlen(name), &err));
 		holds(path, name);
 		ck_assert_uint_eq(entries(support_tmpdir()), (size_t)i + 2);
 	}
-	support_write(support_path(".new-64"), "not ours");
+	support_write(support_path(".new-16"), "not ours");
 	support_write(support_path(".new-"), "not ours");
 	support_write(support_path("new-1"), "not ours");
 	file_sweep(support_tmpdir());
