@@ -117,7 +117,7 @@ warm_up(const struct pkcs11_backend *b)
 		struct err err = { 0 };
 
 		if (pkcs11_token_uri(b->tokens[i]) == &b->at[i] &&
-		    pkcs11_token_work(b->tokens[i], nothing, NULL, &err))
+		    pkcs11_token_work(b->tokens[i], PKCS11_SHARED, nothing, NULL, &err))
 			log_warn("backend %s: %s", b->config->name, err.text);
 	}
 }

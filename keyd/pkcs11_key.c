@@ -200,7 +200,7 @@ fill(struct pkcs11_key *k, const struct pkcs11_place *place, const char *id, str
 	k->place.name.label = k->label;
 	if (str_copy(&k->key.id, id, err))
 		return err->code;
-	return pkcs11_token_work(place->token, open_work, k, err);
+	return pkcs11_token_work(place->token, PKCS11_SHARED, open_work, k, err);
 }
 
 enum err_code
@@ -340,7 +340,7 @@ use(struct key *key, enum use use, const struct key_cipher *how, const struct by
 
 	if (!pool_may_block())
 		return err_set(err, ERR_WOULD_BLOCK, "a token is to be asked");
-	if (pkcs11_token_work(j.key->place.token, use_work, &j, err))
+	if (pkcs11_token_work(j.key->place.token, PKCS11_SHARED, use_work, &j, err))
 		return err->code == ERR_UNSUPPORTED ? err_wrap_code(err, ERR_INVALID,
 							  "the token cannot do that with the key")
 						    : err->code;
@@ -415,7 +415,7 @@ pkcs11_key_parameter(struct key *key, enum key_parameter which, struct bytes *re
 
 	if (!pool_may_block())
 		return err_set(err, ERR_WOULD_BLOCK, "a token is to be asked");
-	if (pkcs11_token_work(k->place.token, parameter_work, k, err))
+	if (pkcs11_token_work(k->place.token, PKCS11_SHARED, parameter_work, k, err))
 		return err->code;
 	pthread_mutex_lock(&k->lock);
 	code = k->public ? pair_parameter(k->public, which, ret, err)

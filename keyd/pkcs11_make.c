@@ -213,7 +213,7 @@ pkcs11_make_pair(const struct pkcs11_place *place, enum key_algorithm algorithm,
 
 	if (need_label(place, err))
 		return err->code;
-	return pkcs11_token_work(place->token, make_pair_work, &j, err);
+	return pkcs11_token_work(place->token, PKCS11_ALONE, make_pair_work, &j, err);
 }
 
 /* --- what takes another's place */
@@ -312,8 +312,10 @@ try_hmac(struct pkcs11_session *s, const struct key_job *j, ck_object_handle_t k
 	struct mech_hmac *hmac;
 	enum err_code code;
 
-	if (pkcs11_hmac(s, key, text_of_bytes(&text), &mac, err) || !j->value)
+	if (pkcs11_hmac(s, key, text_of_bytes(&text), &mac, err))
 		return err->code;
+	if (!j->value)
+		return ERR_OK;
 	if (mech_hmac_new(j->mech, j->value, &hmac, err))
 		return err->code;
 	code = mech_hmac_sign(hmac, &text, &want, err);
@@ -422,7 +424,7 @@ pkcs11_make_key(const struct pkcs11_place *place, const struct mech *mech, unsig
 		    "a key on a token is either to encrypt or to sign and derive");
 	if (need_label(place, err))
 		return err->code;
-	if (pkcs11_token_work(place->token, make_key_work, &j, err))
+	if (pkcs11_token_work(place->token, PKCS11_ALONE, make_key_work, &j, err))
 		return value ? elsewhere(err) : err->code;
 	return ERR_OK;
 }
@@ -501,7 +503,7 @@ pkcs11_move(const struct pkcs11_place *from, const struct pkcs11_place *to, stru
 		return err_set(err, ERR_INVALID, "the two keys live on different tokens");
 	if (need_label(from, err) || need_label(to, err))
 		return err->code;
-	return pkcs11_token_work(from->token, move_work, &j, err);
+	return pkcs11_token_work(from->token, PKCS11_ALONE, move_work, &j, err);
 }
 
 static enum err_code
@@ -525,7 +527,7 @@ pkcs11_remove(const struct pkcs11_place *place, struct err *err)
 
 	if (need_label(place, err))
 		return err->code;
-	return pkcs11_token_work(place->token, remove_work, &name, err);
+	return pkcs11_token_work(place->token, PKCS11_ALONE, remove_work, &name, err);
 }
 
 struct exists_job {
@@ -546,10 +548,16 @@ exists_work(struct pkcs11_session *s, void *arg, struct err *err)
 	j->there = objects.n > 0;
 	if (j->there)
 		return ERR_OK;
-	if (pkcs11_find(s, j->name, &found, err) != ERR_NOT_FOUND)
+	switch (pkcs11_find(s, j->name, &found, err)) {
+	case ERR_OK: /* came this moment */
+		j->there = true;
+		return ERR_OK;
+	case ERR_NOT_FOUND:
+		err_clear(err);
+		return ERR_OK;
+	default:
 		return err->code;
-	err_clear(err);
-	return ERR_OK;
+	}
 }
 
 enum err_code
@@ -557,7 +565,7 @@ pkcs11_exists(const struct pkcs11_place *place, bool *ret, struct err *err)
 {
 	struct exists_job j = { .name = &place->name };
 
-	if (pkcs11_token_work(place->token, exists_work, &j, err))
+	if (pkcs11_token_work(place->token, PKCS11_SHARED, exists_work, &j, err))
 		return err->code;
 	*ret = j.there;
 	return ERR_OK;

@@ -1,13 +1,21 @@
 #include "keyd/pkcs11_module.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 struct pkcs11_module {
 	struct ck_function_list *calls;
-	bool begun; /* by us, so to be ended by us */
+	atomic_int open; /* tokens */
+
+	pthread_rwlock_t lock; /* pkcs11_module_enter; guards the rest */
+	bool begun;	       /* by us, so to be ended by us */
+	uint64_t next_ms;      /* when it may be ended again */
 };
 
 /* What is called without asking whether it is there. */
@@ -121,6 +129,18 @@ load(struct pkcs11_module *m, const char *path, enum pkcs11_step *step, struct e
 	return begin(m, err);
 }
 
+/* A change has its turn even where signatures never cease. */
+static void
+init_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 enum err_code
 pkcs11_module_open(
     const char *library, struct pkcs11_module **ret, enum pkcs11_step *ret_failed, struct err *err)
@@ -130,7 +150,9 @@ pkcs11_module_open(
 
 	if (!m)
 		return err_nomem(err);
+	init_lock(&m->lock);
 	if (load(m, library, &step, err)) {
+		pthread_rwlock_destroy(&m->lock);
 		free(m);
 		if (ret_failed)
 			*ret_failed = step;
@@ -147,7 +169,47 @@ pkcs11_module_close(struct pkcs11_module *m)
 		return;
 	if (m->begun)
 		m->calls->C_Finalize(NULL);
+	pthread_rwlock_destroy(&m->lock);
 	free(m);
+}
+
+void
+pkcs11_module_enter(struct pkcs11_module *m, enum pkcs11_access access)
+{
+	if (access == PKCS11_ALONE)
+		pthread_rwlock_wrlock(&m->lock);
+	else
+		pthread_rwlock_rdlock(&m->lock);
+}
+
+void
+pkcs11_module_leave(struct pkcs11_module *m)
+{
+	pthread_rwlock_unlock(&m->lock);
+}
+
+void
+pkcs11_module_opened(struct pkcs11_module *m, int more)
+{
+	atomic_fetch_add(&m->open, more);
+}
+
+bool
+pkcs11_module_restart(struct pkcs11_module *m)
+{
+	struct err ignored = { 0 };
+	bool done = false;
+
+	pthread_rwlock_wrlock(&m->lock);
+	if (m->begun && atomic_load(&m->open) == 0 && clock_mono_ms() >= m->next_ms) {
+		m->calls->C_Finalize(NULL);
+		/* where it cannot begin it is tried again the next time; every call fails until then */
+		done = begin(m, &ignored) == ERR_OK;
+		m->begun = true;
+		m->next_ms = clock_mono_ms() + PKCS11_RESTART_MS;
+	}
+	pthread_rwlock_unlock(&m->lock);
+	return done;
 }
 
 /* --- slots and tokens */
@@ -155,9 +217,13 @@ pkcs11_module_close(struct pkcs11_module *m)
 enum err_code
 pkcs11_slots(const struct pkcs11_module *m, ck_slot_id_t *ret, size_t *ret_n, struct err *err)
 {
-	unsigned long n = PKCS11_SLOTS_MAX;
-	ck_rv_t rv = m->calls->C_GetSlotList(1, ret, &n);
+	unsigned long n = 0;
+	/* only the question for their number makes a module look for slots that came since (PKCS#11 v2.40, 5.5) */
+	ck_rv_t rv = m->calls->C_GetSlotList(1, NULL, &n);
 
+	n = PKCS11_SLOTS_MAX;
+	if (rv == CKR_OK)
+		rv = m->calls->C_GetSlotList(1, ret, &n);
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_GetSlotList", rv);
 	if (n > PKCS11_SLOTS_MAX)
@@ -206,7 +272,7 @@ no_token(const struct pkcs11_uri *uri, const char *what, struct err *err)
 
 	if (pkcs11_uri_write(uri, NULL, &text, err))
 		return err->code;
-	return err_set(err, ERR_UNREACHABLE, "%s: %s", text, what);
+	return err_set(err, ERR_NOT_FOUND, "%s: %s", text, what);
 }
 
 enum err_code
@@ -232,7 +298,7 @@ pkcs11_find_token(const struct pkcs11_module *m, const struct pkcs11_uri *uri, c
 		return no_token(uri, "no initialised token is this one", err);
 	if (found > 1) {
 		no_token(uri, "several tokens are this one; add serial=... to the URI", err);
-		err->code = err->code == ERR_UNREACHABLE ? ERR_CONFIG : err->code;
+		err->code = err->code == ERR_NOT_FOUND ? ERR_CONFIG : err->code;
 		return err->code;
 	}
 	return ERR_OK;

@@ -23,6 +23,22 @@ enum err_code pkcs11_module_open(const char *library, struct pkcs11_module **ret
 /* The library stays in memory: it may have threads that still run. */
 void pkcs11_module_close(struct pkcs11_module *m);
 
+/*
+ * Work with a module is done between enter and leave, by any number of threads at once; or by one alone, which is how objects are
+ * changed: SoftHSM gives others nonsense while it writes one (measured: wrong attributes, failed signatures, keys not found).
+ */
+enum pkcs11_access { PKCS11_SHARED, PKCS11_ALONE };
+void pkcs11_module_enter(struct pkcs11_module *m, enum pkcs11_access access);
+void pkcs11_module_leave(struct pkcs11_module *m);
+
+/*
+ * Some modules learn of tokens that come, or come back, only when they are initialised; that ends every session and login.  So it is
+ * done where no token is open (pkcs11_module_opened counts them), alone, and at most every PKCS11_RESTART_MS.  Returns whether it was.
+ */
+bool pkcs11_module_restart(struct pkcs11_module *m);
+void pkcs11_module_opened(struct pkcs11_module *m, int more);
+#define PKCS11_RESTART_MS 1000
+
 /* The functions.  Of those that pkcs11_module.c names as required each is there. */
 const struct ck_function_list *pkcs11_calls(const struct pkcs11_module *m);
 
@@ -42,7 +58,7 @@ bool pkcs11_is_token(
     const struct pkcs11_uri *uri, ck_slot_id_t slot, const struct ck_token_info *info);
 
 /*
- * The slot of the token that a URI names.  ERR_UNREACHABLE: none, or the token is not initialised; it may come later.
+ * The slot of the token that a URI names.  ERR_NOT_FOUND: none, or the token is not initialised; it may come later.
  * ERR_CONFIG: more than one.
  */
 enum err_code pkcs11_find_token(const struct pkcs11_module *m, const struct pkcs11_uri *uri,

@@ -1,12 +1,14 @@
 #include "keyd/pkcs11_object.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "crypto/digest.h"
 
 #define NEW_PREFIX     "ek-new:"
 #define OLD_PREFIX     "ek-old:"
 #define RANDOM_LEN     16
+#define LOOK_AGAIN_US  5000
 #define ATTRIBUTES_MAX 8
 
 /* --- ids */
@@ -309,18 +311,40 @@ missing(struct pkcs11_session *s, struct err *err)
 	return err_set(err, ERR_NOT_FOUND, "there is no such key on the token");
 }
 
+static bool
+is_nothing(const struct pkcs11_found *f)
+{
+	return !pkcs11_is_there(&f->private) && !pkcs11_is_there(&f->secret);
+}
+
+static enum err_code
+look(struct pkcs11_session *s, const struct pkcs11_name *name, struct pkcs11_objects *objects,
+    struct pkcs11_found *ret, struct err *err)
+{
+	*ret = (struct pkcs11_found){ 0 };
+	if (pkcs11_list(s, name, objects, err) ||
+	    pick(objects, CKO_PRIVATE_KEY, &ret->private, err) ||
+	    pick(objects, CKO_SECRET_KEY, &ret->secret, err))
+		return err->code;
+	return ERR_OK;
+}
+
 enum err_code
 pkcs11_find(struct pkcs11_session *s, const struct pkcs11_name *name, struct pkcs11_found *ret,
     struct err *err)
 {
-	struct pkcs11_found found = { 0 };
 	struct pkcs11_objects objects;
+	struct pkcs11_found found;
 
-	if (pkcs11_list(s, name, &objects, err) ||
-	    pick(&objects, CKO_PRIVATE_KEY, &found.private, err) ||
-	    pick(&objects, CKO_SECRET_KEY, &found.secret, err))
+	if (look(s, name, &objects, &found, err))
 		return err->code;
-	if (!pkcs11_is_there(&found.private) && !pkcs11_is_there(&found.secret))
+	if (is_nothing(&found)) {
+		/* another process may be writing it; a key is not missing before it was looked for twice */
+		usleep(LOOK_AGAIN_US);
+		if (look(s, name, &objects, &found, err))
+			return err->code;
+	}
+	if (is_nothing(&found))
 		return missing(s, err);
 	if (pkcs11_is_there(&found.private) &&
 	    pick_public(s, &objects, &found.private, &found.public, err))

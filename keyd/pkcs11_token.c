@@ -15,7 +15,7 @@
 #define SESSION_RW	(CKF_SERIAL_SESSION | CKF_RW_SESSION)
 
 struct pkcs11_token {
-	const struct pkcs11_module *module;
+	struct pkcs11_module *module;
 	const struct ck_function_list *calls;
 	const struct pkcs11_uri *uri;
 	const struct pkcs11_uris *uris;
@@ -39,7 +39,7 @@ struct pkcs11_token {
 };
 
 enum err_code
-pkcs11_token_new(const struct pkcs11_module *module, const struct pkcs11_uri *uri,
+pkcs11_token_new(struct pkcs11_module *module, const struct pkcs11_uri *uri,
     const struct pkcs11_uris *uris, struct pkcs11_token **ret, struct err *err)
 {
 	struct pkcs11_token *t = calloc(1, sizeof(*t));
@@ -71,6 +71,7 @@ shut(struct pkcs11_token *t, uint64_t generation)
 		old[n++] = t->sentinel;
 		t->open = false;
 		t->generation++;
+		pkcs11_module_opened(t->module, -1);
 	}
 	pthread_mutex_unlock(&t->lock);
 	for (size_t i = 0; i < n; i++)
@@ -233,8 +234,10 @@ static void
 set_open(struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *info,
     ck_session_handle_t sentinel, ck_flags_t flags)
 {
+	if (!t->known)
+		t->info = *info;
 	t->known = true;
-	t->info = *info;
+	pkcs11_module_opened(t->module, 1);
 	pthread_mutex_lock(&t->lock);
 	t->slot = slot;
 	t->sentinel = sentinel;
@@ -243,8 +246,9 @@ set_open(struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *
 	pthread_mutex_unlock(&t->lock);
 }
 
+/* ret_gone: the module does not know the token, or knows one that is no more. */
 static enum err_code
-open_token(struct pkcs11_token *t, struct err *err)
+open_token(struct pkcs11_token *t, bool *ret_gone, struct err *err)
 {
 	ck_session_handle_t sentinel;
 	struct ck_token_info info;
@@ -252,13 +256,15 @@ open_token(struct pkcs11_token *t, struct err *err)
 	ck_slot_id_t slot;
 	ck_rv_t rv;
 
-	if (pkcs11_find_token(t->module, t->uri, &slot, &info, err) || same_token(t, &info, err))
+	*ret_gone = true;
+	if (pkcs11_find_token(t->module, t->uri, &slot, &info, err))
 		return err->code;
 	flags = info.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
 	rv = t->calls->C_OpenSession(slot, flags, NULL, NULL, &sentinel);
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_OpenSession", rv);
-	if (log_in(t, sentinel, slot, &info, err)) {
+	*ret_gone = false;
+	if (same_token(t, &info, err) || log_in(t, sentinel, slot, &info, err)) {
 		t->calls->C_CloseSession(sentinel);
 		return err->code;
 	}
@@ -278,7 +284,7 @@ is_open(struct pkcs11_token *t)
 }
 
 static enum err_code
-ensure_open(struct pkcs11_token *t, struct err *err)
+ensure_open(struct pkcs11_token *t, bool *ret_gone, struct err *err)
 {
 	enum err_code code = ERR_OK;
 
@@ -286,7 +292,7 @@ ensure_open(struct pkcs11_token *t, struct err *err)
 		return ERR_OK;
 	pthread_mutex_lock(&t->opening);
 	if (!is_open(t))
-		code = open_token(t, err);
+		code = open_token(t, ret_gone, err);
 	pthread_mutex_unlock(&t->opening);
 	/* whatever it is, the token cannot be had now; what is wrong with the configuration is told, too */
 	if (code && code != ERR_NOMEM)
@@ -327,7 +333,7 @@ wait_idle(struct pkcs11_token *t, uint64_t deadline_ms)
 
 /* A token that closed sessions while nobody looked is opened anew once. */
 static enum err_code
-take(struct pkcs11_token *t, struct pkcs11_session *s, struct err *err)
+take(struct pkcs11_token *t, struct pkcs11_session *s, bool *ret_gone, struct err *err)
 {
 	uint64_t deadline = clock_mono_ms() + SESSION_WAIT_MS;
 	bool again = true;
@@ -336,7 +342,7 @@ take(struct pkcs11_token *t, struct pkcs11_session *s, struct err *err)
 
 	*s = (struct pkcs11_session){ .token = t, .calls = t->calls };
 	for (;;) {
-		if (ensure_open(t, err))
+		if (ensure_open(t, ret_gone, err))
 			return err->code;
 		if (take_idle(t, s, &flags))
 			return ERR_OK;
@@ -407,26 +413,51 @@ was_lost(struct pkcs11_session *s)
 	}
 }
 
-enum err_code
-pkcs11_token_work(struct pkcs11_token *t, pkcs11_work *work, void *arg, struct err *err)
+/* ret_lost: token, session or object went away; ret_gone: the token could not be had at all. */
+static enum err_code
+attempt(struct pkcs11_token *t, pkcs11_work *work, void *arg, bool *ret_lost, bool *ret_gone,
+    struct err *err)
 {
-	for (bool again = true;; again = false) {
-		struct pkcs11_session s;
-		bool lost;
+	struct pkcs11_session s;
 
-		if (take(t, &s, err))
-			return err->code;
-		if (work(&s, arg, err) == ERR_OK) {
-			give(&s, true);
+	*ret_lost = *ret_gone = false;
+	if (take(t, &s, ret_gone, err))
+		return err->code;
+	if (work(&s, arg, err) == ERR_OK) {
+		give(&s, true);
+		return ERR_OK;
+	}
+	*ret_lost = was_lost(&s);
+	if (*ret_lost)
+		shut(t, s.generation);
+	give(&s, false);
+	return err->code;
+}
+
+enum err_code
+pkcs11_token_work(struct pkcs11_token *t, enum pkcs11_access access, pkcs11_work *work, void *arg,
+    struct err *err)
+{
+	bool restarted = false;
+
+	for (bool again = true;;) {
+		enum err_code code;
+		bool lost, gone;
+
+		pkcs11_module_enter(t->module, access);
+		err_clear(err);
+		code = attempt(t, work, arg, &lost, &gone, err);
+		pkcs11_module_leave(t->module);
+		if (code == ERR_OK)
 			return ERR_OK;
+		if (gone && !restarted && pkcs11_module_restart(t->module)) {
+			restarted = true;
+			continue;
 		}
-		lost = was_lost(&s);
-		if (lost)
-			shut(t, s.generation);
-		give(&s, false);
-		if (lost && !again)
-			err->code = ERR_UNREACHABLE;
-		if (!lost || !again)
-			return err->code;
+		if (!lost)
+			return code;
+		if (!again)
+			return err_wrap_code(err, ERR_UNREACHABLE, "the token went away twice");
+		again = false;
 	}
 }

@@ -21,7 +21,7 @@ struct pkcs11_uris {
 };
 
 /* Nothing is called yet.  module, uri and uris must outlive the result. */
-enum err_code pkcs11_token_new(const struct pkcs11_module *module, const struct pkcs11_uri *uri,
+enum err_code pkcs11_token_new(struct pkcs11_module *module, const struct pkcs11_uri *uri,
     const struct pkcs11_uris *uris, struct pkcs11_token **ret, struct err *err) MUST_CHECK;
 void pkcs11_token_free(struct pkcs11_token *t);
 const struct pkcs11_uri *pkcs11_token_uri(const struct pkcs11_token *t);
@@ -40,11 +40,11 @@ struct pkcs11_session {
 typedef enum err_code pkcs11_work(struct pkcs11_session *s, void *arg, struct err *err);
 
 /*
- * Do work with a session, logged in where there is a PIN; where token, session or object went away, once more after everything
+ * Do work with a session, alone where it changes objects, logged in where there is a PIN; where token, session or object went away, once more after everything
  * was opened anew.  ERR_UNREACHABLE: the token is not there, or cannot be logged in to.  ERR_BUSY: no session was free.
  */
-enum err_code pkcs11_token_work(
-    struct pkcs11_token *t, pkcs11_work *work, void *arg, struct err *err) MUST_CHECK;
+enum err_code pkcs11_token_work(struct pkcs11_token *t, enum pkcs11_access access,
+    pkcs11_work *work, void *arg, struct err *err) MUST_CHECK;
 
 /* As pkcs11_failed, and remembered for the session's end. */
 enum err_code pkcs11_session_failed(

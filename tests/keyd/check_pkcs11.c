@@ -1,10 +1,13 @@
 #include "tests/keyd/softhsm.h"
 
+#include <pthread.h>
+
 #include "base/file.h"
 #include "crypto/digest.h"
 #include "keyd/backend.h"
 #include "keyd/cache.h"
 #include "keyd/mech.h"
+#include "keyd/pkcs11_module.h"
 #include "platform/pool.h"
 
 #define BASE_URI "pkcs11:token=tok?pin-value=1234"
@@ -385,4 +388,447 @@ START_TEST(test_move_and_remove)
 }
 END_TEST
 
-TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remove)
+/* --- the token's ways (contracts/pkcs11.md 4 and 6) */
+
+#define SPY "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so"
+
+/* Calls of the module go through pkcs11-spy, which writes each down; false where it is not installed. */
+static bool
+spied(void)
+{
+	if (access(SPY, R_OK)) {
+		ck_assert_msg(!getenv("CI"), "pkcs11-spy is not installed");
+		return false;
+	}
+	setenv("PKCS11SPY", softhsm_module(), 1);
+	setenv("PKCS11SPY_OUTPUT", support_path("spy"), 1);
+	config.library = SPY;
+	return true;
+}
+
+static int
+spied_calls(const char *pattern)
+{
+	AUTO(str_freep)
+	char *count = support_sh("grep -c -E '%s' %s/spy || true", pattern, support_tmpdir());
+
+	return atoi(count);
+}
+
+/* Some modules are asked anew for their tokens once in a second only. */
+static void
+soon(void)
+{
+	usleep((PKCS11_RESTART_MS + 100) * 1000);
+}
+
+/* A token that goes away has no keys to show; that is no reason to make others. */
+START_TEST(test_token_away)
+{
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	AUTO(bytes_done) struct bytes sig = { 0 };
+	AUTO(key_putp) struct key *held = NULL;
+	struct key *none = NULL;
+	bool there;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err));
+	before = point_of("id");
+	held = find("id");
+	free(support_sh("mv %1$s/tokens %1$s/away", support_tmpdir()));
+	ck_err(pkcs11_backend.find(ctx, "id", &none, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.find(ctx, "other", &none, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.exists(ctx, "id", &there, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.create_key(ctx, "k", KEYD_USE_SIGN, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.import_key(ctx, "k", KEYD_USE_SIGN, &digest, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.remove(ctx, "id", &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.move(ctx, "id", "k", &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.sign(held, KEYD_ECDSA, &digest, &sig, &err), ERR_UNREACHABLE);
+	free(support_sh("mv %1$s/away %1$s/tokens", support_tmpdir()));
+	soon();
+	ck_ok(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err));
+	after = point_of("id");
+	ck_assert(bytes_equal(&before, &after));
+	judge_ecdsa(held, "id", SPKI_P256, 32);
+	end();
+}
+END_TEST
+
+/* Absent when the backend is opened; there when it is needed. */
+START_TEST(test_token_late)
+{
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.token = "pkcs11:token=late?pin-value=1234";
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err), ERR_UNREACHABLE);
+	softhsm_token("late");
+	soon();
+	ck_ok(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err));
+	end();
+}
+END_TEST
+
+/* Another token of the same name is not the one whose keys are the device's. */
+START_TEST(test_token_replaced)
+{
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err));
+	free(support_sh("softhsm2-util --delete-token --token tok"));
+	softhsm_token("tok");
+	soon();
+	for (int i = 0; i < 2; i++) {
+		ck_err(pkcs11_backend.find(ctx, "id", &none, &err), ERR_UNREACHABLE);
+		ck_err(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err), ERR_UNREACHABLE);
+	}
+	ck_assert_ptr_nonnull(strstr(err.text, "another token"));
+	end();
+}
+END_TEST
+
+/* Two tokens of one label: which is meant, the serial number says. */
+START_TEST(test_two_tokens)
+{
+	static char uri[128];
+	AUTO(str_freep) char *serial = NULL;
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	serial = support_sh(
+	    "pkcs11-tool --module $PKCS11_MODULE -L 2>&1 | sed -n 's/.*serial num *: //p'");
+	softhsm_token("tok");
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "add serial="));
+	pkcs11_backend.close(ctx);
+	snprintf(uri, sizeof(uri), "pkcs11:token=tok;serial=%s?pin-value=1234", serial);
+	config.token = uri;
+	open_backend();
+	absent("k");
+	end();
+}
+END_TEST
+
+/* A PIN that was refused is not sent a second time, whatever is asked; a changed one is. */
+START_TEST(test_pin)
+{
+	static char uri[256];
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin() || !spied())
+		return;
+	snprintf(uri, sizeof(uri), "pkcs11:token=tok?pin-source=file:%s", support_path("pin"));
+	config.token = uri;
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	support_write(support_path("pin"), "1234\r\n");
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "control character"));
+	support_write(support_path("pin"), "\n");
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	support_write(support_path("pin"), "123\n"); /* under the token's minimum */
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_assert_int_eq(spied_calls(": C_Login$"), 0);
+	support_write(support_path("pin"), "4321\n");
+	for (int i = 0; i < 3; i++)
+		ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "not sent again"));
+	ck_assert_int_eq(spied_calls(": C_Login$"), 1);
+	support_write(support_path("pin"), "1234\n");
+	absent("k");
+	absent("k");
+	ck_assert_int_eq(spied_calls(": C_Login$"), 2);
+	ck_assert_ptr_null(strstr(err.text, "4321"));
+	end();
+}
+END_TEST
+
+/* Without a PIN what is private is hidden, so nothing can be said to be missing. */
+START_TEST(test_no_pin)
+{
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.token = "pkcs11:token=tok";
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "nobody is logged in"));
+	ck_err(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err), ERR_UNREACHABLE);
+	end();
+}
+END_TEST
+
+/* --- other programs at the same token */
+
+START_TEST(test_foreign_keys)
+{
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	AUTO(key_putp) struct key *held = NULL;
+	AUTO(key_putp) struct key *rsa = NULL;
+	struct key *none = NULL;
+	bool there = false;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	open_backend();
+	absent("k");
+	free(support_sh(
+	    SOFTHSM_TOOL "--keypairgen --key-type EC:prime256v1 --label k --id 01 2>&1"));
+	held = find("k");
+	before = point_of("k");
+	judge_ecdsa(held, "k", SPKI_P256, 32);
+	/* replaced under the same name, and with the same CKA_ID */
+	free(support_sh(
+	    SOFTHSM_TOOL "-b --type privkey --label k 2>&1 && " SOFTHSM_TOOL
+			 "-b --type pubkey --label k 2>&1 && " SOFTHSM_TOOL
+			 "--keypairgen --key-type EC:prime256v1 --label k --id 01 2>&1"));
+	judge_ecdsa(held, "k", SPKI_P256, 32);
+	after = point_of("k");
+	ck_assert(!bytes_equal(&before, &after));
+	/* a second one of that name: nobody knows which is meant */
+	free(support_sh(
+	    SOFTHSM_TOOL "--keypairgen --key-type EC:prime256v1 --label k --id 02 2>&1"));
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "two keys"));
+	ck_err(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err), ERR_INTERNAL);
+	ck_ok(pkcs11_backend.exists(ctx, "k", &there, &err));
+	ck_assert(there);
+	ck_ok(pkcs11_backend.remove(ctx, "k", &err));
+	absent("k");
+	free(support_sh(SOFTHSM_TOOL "--keypairgen --key-type rsa:2048 --label r 2>&1"));
+	rsa = find("r");
+	judge_rsa(rsa, "r");
+	end();
+}
+END_TEST
+
+/* What upstream made has no CKA_ID; a move keeps the halves together */
+START_TEST(test_upstream_keys)
+{
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	free(support_sh(
+	    SOFTHSM_TOOL "--keypairgen --key-type EC:prime256v1 --label a 2>&1 && " SOFTHSM_TOOL
+			 "--keypairgen --key-type EC:prime256v1 --label b 2>&1"));
+	open_backend();
+	before = point_of("a");
+	ck_ok(pkcs11_backend.move(ctx, "a", "b", &err));
+	absent("a");
+	after = point_of("b");
+	ck_assert(bytes_equal(&before, &after));
+	key = find("b");
+	judge_ecdsa(key, "b", SPKI_P256, 32);
+	free(support_sh("test $(" SOFTHSM_TOOL "-O 2>/dev/null | grep -c 'Key Object') = 2"));
+	end();
+}
+END_TEST
+
+/* Ids with URIs of their own, by label, by CKA_ID, by slot; a login of one serves for all on the same token */
+START_TEST(test_preloaded)
+{
+	static struct backend_preloaded preloaded[4];
+	static char by_slot[128], by_id[128];
+	AUTO(str_freep) char *slot = NULL;
+	AUTO(bytes_done) struct bytes mac = { 0 };
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	slot = support_sh("printf '%%d' $(pkcs11-tool --module $PKCS11_MODULE -L 2>&1 | sed -n "
+			  "'/^Slot 0/s/.*(\\(0x[^)]*\\)).*/\\1/p')");
+	free(support_sh(SOFTHSM_TOOL
+	    "--keypairgen --key-type EC:prime256v1 --label x --id 0a0b 2>&1 && " SOFTHSM_TOOL
+	    "--keypairgen --key-type EC:prime256v1 --label x --id 0a0c 2>&1"));
+	snprintf(
+	    by_slot, sizeof(by_slot), "pkcs11:slot-id=%s;token=wrong;object=local%%2Dca", slot);
+	snprintf(by_id, sizeof(by_id), "pkcs11:token=tok;id=%%0a%%0b;type=private");
+	preloaded[0] = (struct backend_preloaded){ "by-slot", by_slot };
+	preloaded[1] = (struct backend_preloaded){ "by-id", by_id };
+	preloaded[2] = (struct backend_preloaded){ "elsewhere", "pkcs11:token=none;object=x" };
+	preloaded[3] = (struct backend_preloaded){ "x", "pkcs11:token=tok;object=x" };
+	config.preloaded = preloaded;
+	config.n_preloaded = 4;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "by-slot", KEY_EC_P256, &err));
+	key_putp(&(struct key *){ find("local-ca") });
+	key_putp(&(struct key *){ find("by-id") });
+	ck_err(pkcs11_backend.find(ctx, "x", &none, &err), ERR_INTERNAL);
+	ck_err(pkcs11_backend.find(ctx, "elsewhere", &none, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.remove(ctx, "by-id", &err), ERR_INVALID);
+	ck_err(pkcs11_backend.move(ctx, "by-slot", "elsewhere", &err), ERR_INVALID);
+	ck_ok(pkcs11_backend.remove(ctx, "by-slot", &err));
+	absent("local-ca");
+	/* without a token for other ids */
+	pkcs11_backend.close(ctx);
+	config.token = NULL;
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "other", &none, &err), ERR_NOT_FOUND);
+	pkcs11_backend.close(ctx);
+	preloaded[0].uri = "pkcs11:object=x";
+	ck_err(pkcs11_backend.open(&config, &ctx, &err), ERR_CONFIG);
+	preloaded[0].uri = "pkcs11:token=tok;object=x;type=cert";
+	ck_err(pkcs11_backend.open(&config, &ctx, &err), ERR_CONFIG);
+	mech_free(mech);
+}
+END_TEST
+
+/* What cannot be a module is told from what is one. */
+START_TEST(test_library)
+{
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.library = support_path("none.so");
+	ck_err(pkcs11_backend.open(&config, &ctx, &err), ERR_CONFIG);
+	support_write(support_path("text.so"), "no library");
+	config.library = support_path("text.so");
+	ck_err(pkcs11_backend.open(&config, &ctx, &err), ERR_CONFIG);
+	config.library = "/lib/x86_64-linux-gnu/libm.so.6";
+	ck_err(pkcs11_backend.open(&config, &ctx, &err), ERR_CONFIG);
+	mech_free(mech);
+}
+END_TEST
+
+/* Nothing of a private key is ever asked for: no value, no exponent, no wrapping; all that was made is fixed to the token. */
+START_TEST(test_spy)
+{
+	const struct key_cipher pkcs1 = { .cipher = KEYD_RSA_PKCS1 };
+	AUTO(bytes_done) struct bytes sig = { 0 };
+	AUTO(bytes_done) struct bytes mac = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	AUTO(key_putp) struct key *rsa = NULL;
+	struct err err = { 0 };
+
+	if (!begin() || !spied())
+		return;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "ec", KEY_EC_P256, &err));
+	ck_ok(pkcs11_backend.create_pair(ctx, "rsa", KEY_RSA_2048, &err));
+	ck_ok(pkcs11_backend.create_key(ctx, "mac", KEYD_USE_SIGN, &err));
+	ck_ok(pkcs11_backend.create_key(ctx, "aes", KEYD_USE_ENCRYPT, &err));
+	ck_ok(pkcs11_backend.import_key(ctx, "imp", KEYD_USE_SIGN, &digest, &err));
+	key = find("ec");
+	ck_ok(pkcs11_backend.sign(key, KEYD_ECDSA, &digest, &sig, &err));
+	bytes_done(&sig);
+	rsa = find("rsa");
+	ck_ok(pkcs11_backend.encrypt(rsa, &pkcs1, &digest, &sig, &err));
+	mac = hmac_under("imp");
+	ck_ok(pkcs11_backend.move(ctx, "ec", "ec2", &err));
+	pkcs11_backend.close(ctx);
+	mech_free(mech);
+	ck_assert_int_gt(spied_calls(": C_Sign$"), 4);
+	ck_assert_int_eq(
+	    spied_calls(
+		": C_(WrapKey|UnwrapKey|DeriveKey|CopyObject|GetOperationState|SetPIN|InitPIN)$"),
+	    0);
+	/* the one CKA_VALUE is that of the import */
+	ck_assert_int_eq(spied_calls("CKA_VALUE "), 1);
+	ck_assert_int_eq(spied_calls("CKA_(PRIVATE_EXPONENT|PRIME|COEFFICIENT)"), 0);
+	ck_assert_int_eq(spied_calls("CKA_EXTRACTABLE +False"), 5);
+	ck_assert_int_eq(spied_calls("CKA_EXTRACTABLE +True"), 0);
+	ck_assert_int_eq(spied_calls("CKA_SENSITIVE +True"), 5);
+}
+END_TEST
+
+/* On a polling thread nothing asks the token. */
+START_TEST(test_would_block)
+{
+	AUTO(key_putp) struct key *key = NULL;
+	struct key *none = NULL;
+	struct bytes out = { 0 };
+	bool there;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err));
+	key = find("k");
+	pool_set_may_block(false);
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.exists(ctx, "k", &there, &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.create_key(ctx, "x", 1, &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.create_pair(ctx, "x", KEY_EC_P256, &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.import_key(ctx, "x", 1, &digest, &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.move(ctx, "k", "x", &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.remove(ctx, "k", &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.sign(key, KEYD_ECDSA, &digest, &out, &err), ERR_WOULD_BLOCK);
+	ck_err(pkcs11_backend.parameter(key, KEY_PARAM_ALGORITHM, &out, &err), ERR_WOULD_BLOCK);
+	pool_set_may_block(true);
+	end();
+}
+END_TEST
+
+static void *
+sign_many(void *arg)
+{
+	pool_set_may_block(true);
+	for (int i = 0; i < 50; i++) {
+		AUTO(bytes_done) struct bytes sig = { 0 };
+		struct err err = { 0 };
+
+		if (pkcs11_backend.sign(arg, KEYD_ECDSA, &digest, &sig, &err))
+			return strdup(err.text);
+	}
+	return NULL;
+}
+
+/* Several threads at once, while another program replaces the key again and again. */
+START_TEST(test_threads)
+{
+	AUTO(key_putp) struct key *key = NULL;
+	pthread_t threads[8];
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err));
+	key = find("k");
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, sign_many, key), 0);
+	for (int i = 0; i < 3; i++) {
+		ck_ok(pkcs11_backend.create_pair(ctx, "next", KEY_EC_P256, &err));
+		ck_ok(pkcs11_backend.move(ctx, "next", "k", &err));
+	}
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		ck_assert_msg(!failed, "%s", (char *)failed);
+	}
+	end();
+}
+END_TEST
+
+TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remove, test_token_away,
+    test_token_late, test_token_replaced, test_two_tokens, test_pin, test_no_pin, test_foreign_keys,
+    test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads)
