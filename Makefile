@@ -144,6 +144,11 @@ $(CONFORMANCE): $(call obj,$(call src,tests/conformance/*.c)) $(BUILD)/libkeyd.a
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,$(keyd_PKGS)) -ldl
 
+#: make backend-conformance  BACKEND=file|pkcs11|tpm|/path/to/library.so SET="NAME=VALUE...": one contract test for every key backend
+.PHONY: backend-conformance
+backend-conformance: $(CONFORMANCE) $(if $(filter tpm,$(BACKEND)),$(BUILD)/bin/tpmd)
+	@BUILD=$(abspath $(BUILD)) BACKEND="$(BACKEND)" SET="$(SET)" OPTIONS="$(OPTIONS)" tests/conformance/run.sh
+
 # --- the operator's program
 $(BUILD)/libctl.a: $(call obj,$(filter-out ctl/main.c,$(call src,ctl/*.c)))
 $(BUILD)/bin/edgekeep: $(BUILD)/ctl/main.o $(BUILD)/libctl.a $(ctl_CALLS:%=$(BUILD)/common/client/%.o) $(BUILD)/libcommon.a
@@ -219,7 +224,7 @@ valgrind: all tests
 # the longest first, so that others run beside it
 LONGEST	:= tests/suite/test_identityd_faults.sh
 SUITE	:= $(LONGEST) $(filter-out %/test_valgrind.sh $(LONGEST),$(call src,tests/suite/test_*.sh))
-suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
+suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo $(CONFORMANCE) $(OEM)
 	@BUILD=$(abspath $(BUILD)) tests/run.sh $(SUITE)
 
 soak: all $(BUILD)/suite-tools
@@ -227,7 +232,7 @@ soak: all $(BUILD)/suite-tools
 
 # everything that the tests run, built and not run
 .PHONY: tests
-tests: $(UNIT) $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo
+tests: $(UNIT) $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo $(CONFORMANCE) $(OEM)
 
 # helpers of the suite: one file, one program
 TOOLS	:= $(patsubst tests/suite/%.c,$(BUILD)/suite/%,$(call src,tests/suite/*.c))

@@ -3,7 +3,7 @@
 #include "keyd/stores.h"
 
 /* Where this library keeps keys; keyd's own array (keyd/backends.c) has what needs keyd around it, too. */
-static const struct backend *const backends[] = { &file_backend };
+static const struct backend *const backends[] = { &file_backend, &pkcs11_backend };
 
 const struct backend *
 stores_backend(const char *type)

@@ -1,4 +1,3 @@
-#if __has_include("keyd/file_kek.h")
 #include "keyd/file_kek.h"
 
 /* Key files that are encrypted at rest are keyd's alone: what opens them is the TPM's daemon or a credential of its unit. */
@@ -16,4 +15,3 @@ file_kek_get(const struct backend_config *config, bool may_make, struct bytes *r
 	(void)config, (void)may_make, (void)ret;
 	return err_set(err, ERR_INTERNAL, "encrypted key files can be used by keyd only");
 }
-#endif

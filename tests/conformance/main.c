@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "tests/conformance/conformance.h"
 
@@ -21,6 +22,7 @@
  *   --token URI        pkcs11: the token
  *   --tpmd PATH        tpm: tpmd's socket
  *   --deadline SECONDS of each row; 20
+ *   --only TEXT        rows whose name contains it
  *   --verbose          with what the library writes to standard error
  *
  * Prints a table; the exit status is 0 when no row failed, 2 for wrong options.
@@ -155,12 +157,12 @@ static int
 wait_for(pid_t pid)
 {
 	const struct timespec pause = { .tv_nsec = 2000000 };
-	time_t end = time(NULL) + deadline_s;
+	uint64_t end = clock_mono_ms() + deadline_s * 1000;
 	int status;
 
 	while (waitpid(pid, &status, WNOHANG) == 0) {
 		nanosleep(&pause, NULL);
-		if (time(NULL) <= end)
+		if (clock_mono_ms() < end)
 			continue;
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
