@@ -47,9 +47,8 @@ tpmd_start() {
 	start tpmd "$BIN/tpmd" --config "$T/etc/tpmd.toml" --config-dir "$T/none" "${as_tpmd[@]}"
 	wait_socket tpmd "$P"
 }
-# the policy comes with the worker process, which is to call tpmd
 keyd_start() {
-	start keyd "$BIN/keyd" --config "$T/etc/keyd.toml" --config-dir "$T/none" "${as_keyd[@]}" --sandbox off
+	start keyd "$BIN/keyd" --config "$T/etc/keyd.toml" --config-dir "$T/none" "${as_keyd[@]}"
 	wait_socket keyd "$K"
 }
 post() { http "$K" POST "$1?$V" "$2"; }
