@@ -1,45 +1,15 @@
 /*
- * load SOCKET PID CLIENTS kept|each SECONDS TARGET BODY-FILE - send one request again and again and measure.
- *
- * Prints "requests-per-second p50-us server-cpu-us-per-request".  CPU is that of all threads of process PID, from
- * /proc/PID/task/TID/schedstat.  A client is a thread that waits for each answer; "each" makes a connection per request.
- * At least one request per client, also in 0 seconds.
+ * load SOCKET PIDS CLIENTS kept|each SECONDS TARGET BODY-FILE - send one request again and again and measure (measure.h): PIDS
+ * are those of the server.  "each" makes a connection per request.
  */
-#include <dirent.h>
-#include <err.h>
-#include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
 
-#define SAMPLES_MAX 400000
+#include "tests/bench/measure.h"
 
 static const char *socket_path;
 static char *request;
 static size_t request_len;
-static bool kept;
-static volatile bool stop;
-
-struct client {
-	pthread_t thread;
-	uint32_t *us;
-	size_t n;
-};
-
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static int
 dial(void)
@@ -80,52 +50,34 @@ exchange(int fd)
 	} while (!want || used < want);
 }
 
-static void *
-work(void *arg)
+static void
+once(void *client)
 {
-	struct client *c = arg;
-	int fd = kept ? dial() : -1;
+	int kept = *(const int *)client, fd = kept < 0 ? dial() : kept;
 
-	do {
-		double from = now();
-
-		if (!kept)
-			fd = dial();
-		exchange(fd);
-		if (!kept)
-			close(fd);
-		c->us[c->n++] = (uint32_t)((now() - from) * 1e6);
-	} while (!stop && c->n < SAMPLES_MAX);
-	if (kept)
+	exchange(fd);
+	if (kept < 0)
 		close(fd);
-	return NULL;
 }
 
-static double
-cpu_seconds(const char *pid)
+static void *
+open_kept(size_t client)
 {
-	char path[600];
-	double sum = 0;
-	struct dirent *entry;
-	DIR *dir;
+	static int fds[256];
 
-	snprintf(path, sizeof(path), "/proc/%s/task", pid);
-	dir = opendir(path);
-	if (!dir)
-		err(1, "%s", path);
-	while ((entry = readdir(dir))) {
-		unsigned long long ns = 0;
-		FILE *file;
+	if (client >= sizeof(fds) / sizeof(fds[0]))
+		errx(1, "too many clients");
+	fds[client] = dial();
+	return &fds[client];
+}
 
-		snprintf(path, sizeof(path), "/proc/%s/task/%s/schedstat", pid, entry->d_name);
-		file = entry->d_name[0] == '.' ? NULL : fopen(path, "re");
-		if (file && fscanf(file, "%llu", &ns) == 1)
-			sum += (double)ns / 1e9;
-		if (file)
-			fclose(file);
-	}
-	closedir(dir);
-	return sum;
+static void *
+open_each(size_t client)
+{
+	static int none = -1;
+
+	(void)client;
+	return &none;
 }
 
 static void
@@ -148,52 +100,19 @@ make_request(const char *target, const char *body_file)
 	request_len = (size_t)n;
 }
 
-static int
-by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 int
 main(int argc, char **argv)
 {
-	size_t n_clients, total = 0;
-	struct client *clients;
-	uint32_t *all;
-	double from, cpu;
-
 	if (argc != 8)
-		errx(2, "usage: load SOCKET PID CLIENTS kept|each SECONDS TARGET BODY-FILE");
+		errx(2, "usage: load SOCKET PIDS CLIENTS kept|each SECONDS TARGET BODY-FILE");
 	socket_path = argv[1];
-	n_clients = strtoul(argv[3], NULL, 10);
-	kept = strcmp(argv[4], "kept") == 0;
 	make_request(argv[6], argv[7]);
-	clients = calloc(n_clients, sizeof(*clients));
-	all = calloc(n_clients * SAMPLES_MAX, sizeof(*all));
-	if (!clients || !all)
-		err(1, NULL);
-	cpu = cpu_seconds(argv[2]);
-	from = now();
-	for (size_t i = 0; i < n_clients; i++) {
-		clients[i].us = all + i * SAMPLES_MAX;
-		if (pthread_create(&clients[i].thread, NULL, work, &clients[i]))
-			errx(1, "could not start a thread");
-	}
-	usleep((useconds_t)(strtod(argv[5], NULL) * 1e6));
-	stop = true;
-	for (size_t i = 0; i < n_clients; i++)
-		pthread_join(clients[i].thread, NULL);
-	from = now() - from;
-	cpu = cpu_seconds(argv[2]) - cpu;
-	for (size_t i = 0; i < n_clients; i++) {
-		memmove(all + total, clients[i].us, clients[i].n * sizeof(*all));
-		total += clients[i].n;
-	}
-	if (!total)
-		errx(1, "nothing was answered");
-	qsort(all, total, sizeof(*all), by_value);
-	printf("%.0f %u %.2f\n", (double)total / from, all[total / 2], cpu * 1e6 / (double)total);
+	measure(&(struct measure){
+	    .clients = strtoul(argv[3], NULL, 10),
+	    .seconds = strtod(argv[5], NULL),
+	    .pids = argv[2],
+	    .open = strcmp(argv[4], "kept") == 0 ? open_kept : open_each,
+	    .once = once,
+	});
 	return 0;
 }
