@@ -17,11 +17,10 @@
 #define PAUSE_MAX_MS 30000
 #define STEADY_MS    60000 /* one that served so long is no part of a row of failures */
 #define RETIRE_MS    1000  /* one that grew too large within this time is a failure like others */
-#define START_MS \
-	30000 /* a network HSM takes its time; also one call's deadline where that is longer */
-#define END_WAIT_MS 2000 /* a worker that was asked to go, and then once more when it was killed */
-#define QUEUE_MAX   64
-#define STOP_MS	    500
+#define START_MS     10000 /* of a start: a library and its token; one call's deadline where longer */
+#define END_WAIT_MS  2000 /* a worker that was asked to go, and then once more when it was killed */
+#define QUEUE_MAX    64
+#define STOP_MS	     500
 
 _Static_assert(WORKER_CHANNELS_MAX < SPAWN_FDS_MAX, "one descriptor more is the control socket");
 

@@ -258,8 +258,8 @@ answer_one(struct worker *w, int fd, const struct worker_received *r, struct err
 	AUTO(worker_answer_done) struct worker_answer a = { 0 };
 	enum err_code code = answers[r->q.op](w, &r->q, &a.value, &a.error);
 
-	/* the code that was returned counts, whatever an earlier attempt has left in the text's place */
-	a.error.code = code;
+	/* what was returned counts, whatever an earlier attempt has left behind; and who may do what is keyd's alone to say */
+	a.error.code = code == ERR_DENIED ? ERR_CRYPTO : code;
 	a.last = memory_of(w) > w->memory + GROWTH_MAX;
 	return worker_reply(fd, r, &a, err);
 }

@@ -201,11 +201,11 @@ send_question(const struct worker_channel *c, const struct worker_question *q, u
 	return put(c->fd, iov, ARRAY_LEN(iov), deadline_ms, err);
 }
 
-/* What a backend may end with.  ERR_WOULD_BLOCK is keyd's own, and no answer to who could wait. */
+/* What a backend may end with.  Who may do what is keyd's own to say, and ERR_WOULD_BLOCK is no answer to who could wait. */
 static bool
 is_backend_error(uint32_t code)
 {
-	return code != ERR_OK && code < ERR_CODES && code != ERR_WOULD_BLOCK;
+	return code != ERR_OK && code < ERR_CODES && code != ERR_WOULD_BLOCK && code != ERR_DENIED;
 }
 
 /* The text comes from a vendor's library: no controls, and line ends only where err.h has them. */

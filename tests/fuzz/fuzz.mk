@@ -18,6 +18,8 @@ fuzz_tpm_SEEDS	  := tests/data/tpm
 fuzz_tpm_SRC	  := tpmd/blob.c tpmd/wrapped.c keyd/tpm_pem.c keyd/tpm_public.c
 fuzz_toml_SEEDS	  := tests/data/toml/valid
 fuzz_uri_SEEDS	  := tests/data/uri
+fuzz_worker_proto_SEEDS := tests/data/worker_proto
+fuzz_worker_proto_SRC := keyd/worker_proto.c
 
 CLANG	?= clang
 PKGS	:= libcrypto libssl libmicrohttpd jansson libseccomp libcurl tss2-esys tss2-mu tss2-tctildr
