@@ -237,7 +237,12 @@ tests: $(UNIT) $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo $(CONFORMANCE) $
 # helpers of the suite: one file, one program
 TOOLS	:= $(patsubst tests/suite/%.c,$(BUILD)/suite/%,$(call src,tests/suite/*.c))
 .PHONY: $(BUILD)/suite-tools
-$(BUILD)/suite-tools: $(TOOLS)
+$(BUILD)/suite-tools: $(TOOLS) $(BUILD)/suite/shim_pkcs11.so
+
+# a token's library with faults that a file names
+$(BUILD)/suite/shim_pkcs11.so: tests/suite/shim/pkcs11.c Makefile
+	@mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 $(WARN) -O1 -g -fPIC -shared -D_GNU_SOURCE $(shell pkg-config --cflags p11-kit-1) -o $@ $< -ldl
 $(BUILD)/suite/%: $(BUILD)/tests/suite/%.o $(BUILD)/libapart.a $(BUILD)/libcommon.a
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,$(ALL_PKGS))
