@@ -222,13 +222,19 @@ remote_call(struct remote *r, const struct worker_question *q, struct bytes *ret
 {
 	AUTO(worker_answer_done) struct worker_answer answer = { 0 };
 	uint64_t deadline_ms = clock_mono_ms() + r->config.deadline_ms;
+	const struct err *broken = NULL;
 	struct channel *c = NULL;
 	enum err_code code;
 
 	if (take_channel(r, deadline_ms, &c, err))
 		return err->code;
 	code = worker_ask(&c->end, q, deadline_ms, &answer, err);
-	give_channel(r, c, code && code != ERR_INVALID ? err : NULL, answer.last);
+	/* a process whose library wrote where it must not has answered its last (backend.h) */
+	if (!code && answer.error.code == ERR_PROTOCOL)
+		broken = &answer.error;
+	else if (code && code != ERR_INVALID)
+		broken = err;
+	give_channel(r, c, broken, answer.last);
 	if (code)
 		return code == ERR_INVALID ? code : broken_off(r, err);
 	if (answer.error.code) {

@@ -57,13 +57,16 @@ TAG_IGNORED|AEAD: what was tampered with|byte 1 of a ciphertext can be changed|
 OVERRUN|buffers that are too small|sign into a small buffer writes beyond a buffer of 31 bytes|
 MISSING_IS_2|a missing key is missing|load a key that is not there: trouble (2), not refused (1)|
 CRASH|NULL as id||
-HANG|verify|no answer within 1 s|--only verify --deadline 1
+HANG|verify|no answer within 1 s|--deadline 1
 ID_IS_A_NAME|ids of any characters|no key of the id "a/b"|'
 while IFS='|' read -r defect row seen options; do
 	(
 		mkdir "$T/$defect"
+		# whole tables take time: for one defect, to see that it is told from its consequences
+		how=(--only "$row")
+		[ "$defect" != CREATE_OVERWRITES ] || how=()
 		# shellcheck disable=SC2086
-		"$TOOL" $options --set "store_path=$T/$defect" "$BUILD/oem/$defect.so" >"$T/$defect.table" 2>&1
+		"$TOOL" "${how[@]}" $options --set "store_path=$T/$defect" "$BUILD/oem/$defect.so" >"$T/$defect.table" 2>&1
 		echo $? >"$T/$defect.status"
 	) &
 	while [ "$(jobs -rp | wc -l)" -ge 3 ]; do wait -n; done
@@ -75,7 +78,6 @@ while IFS='|' read -r defect row seen options; do
 done <<<"$DEFECTS"
 is "every defect is tried" "$(cut -d'|' -f1 <<<"$DEFECTS" | sort)" \
 	"$(sed -n 's/^ \*   DEFECT_\([A-Z0-9_]*\) .*/\1/p' "$TOP/tests/oem/sample.c" | sort)"
-# a defect is told from its consequences: few rows fail but where all depend on it
 is "CREATE_OVERWRITES: other rows" "$(grep FAIL "$T/CREATE_OVERWRITES.table" | grep -cv 'creating keeps an existing key')" 0
 
 # --- wrong use
