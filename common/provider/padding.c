@@ -20,34 +20,9 @@ sigp(X509_SIG **sig)
 }
 
 static void
-algp(X509_ALGOR **alg)
-{
-	X509_ALGOR_free(*alg);
-}
-
-static void
 hashp(EVP_MD_CTX **ctx)
 {
 	EVP_MD_CTX_free(*ctx);
-}
-
-static void
-pssp(RSA_PSS_PARAMS **params)
-{
-	RSA_PSS_PARAMS_free(*params);
-}
-
-/* Take DER that an i2d function wrote. */
-static enum err_code
-take_der(unsigned char *der, int len, struct bytes *ret, struct err *err)
-{
-	enum err_code code;
-
-	if (len <= 0)
-		return provider_crypto(err, "DER");
-	code = bytes_copy(ret, der, (size_t)len, err);
-	OPENSSL_free(der);
-	return code;
 }
 
 enum err_code
@@ -57,8 +32,9 @@ padding_digest_info(
 	AUTO(sigp) X509_SIG *info = X509_SIG_new();
 	ASN1_OCTET_STRING *digest;
 	unsigned char *der = NULL;
-	int der_len;
+	enum err_code code;
 	X509_ALGOR *alg;
+	int der_len;
 
 	if (!info)
 		return err_nomem(err);
@@ -71,7 +47,11 @@ padding_digest_info(
 	    ASN1_OCTET_STRING_set(digest, hash, (int)len) != 1)
 		return provider_crypto(err, "DigestInfo");
 	der_len = i2d_X509_SIG(info, &der);
-	return take_der(der, der_len, ret, err);
+	if (der_len <= 0)
+		return provider_crypto(err, "DigestInfo");
+	code = bytes_copy(ret, der, (size_t)der_len, err);
+	OPENSSL_free(der);
+	return code;
 }
 
 /* MGF1 (RFC 8017 B.2.1) of seed, XORed over mask. */
@@ -153,92 +133,4 @@ padding_pss(OSSL_LIB_CTX *libctx, const EVP_MD *md, const EVP_MD *mgf1, size_t s
 	em[em_len - 1] = PSS_TRAILER;
 	*ret = bytes_take(&out);
 	return ERR_OK;
-}
-
-enum err_code
-algorithm_id_plain(bool ec, const EVP_MD *md, struct bytes *ret, struct err *err)
-{
-	AUTO(algp) X509_ALGOR *alg = X509_ALGOR_new();
-	int key_nid = ec ? NID_X9_62_id_ecPublicKey : NID_rsaEncryption;
-	unsigned char *der = NULL;
-	int der_len;
-	int nid;
-
-	if (!alg)
-		return err_nomem(err);
-	/* ECDSA has no parameters (RFC 5758 3.2), PKCS#1 v1.5 has NULL (RFC 8017 A.2.4) */
-	if (OBJ_find_sigid_by_algs(&nid, EVP_MD_get_type(md), key_nid) != 1 ||
-	    X509_ALGOR_set0(alg, OBJ_nid2obj(nid), ec ? V_ASN1_UNDEF : V_ASN1_NULL, NULL) != 1)
-		return provider_crypto(err, "signature algorithm");
-	der_len = i2d_X509_ALGOR(alg, &der);
-	return take_der(der, der_len, ret, err);
-}
-
-/* The AlgorithmIdentifier of a digest; NULL on failure. */
-static X509_ALGOR *
-digest_algorithm(const EVP_MD *md)
-{
-	X509_ALGOR *alg = X509_ALGOR_new();
-
-	if (alg)
-		X509_ALGOR_set_md(alg, md);
-	return alg;
-}
-
-/* id-mgf1 with a digest as its parameter; NULL on failure. */
-static X509_ALGOR *
-mgf1_algorithm(const EVP_MD *md)
-{
-	AUTO(algp) X509_ALGOR *inner = digest_algorithm(md);
-	X509_ALGOR *alg = X509_ALGOR_new();
-	ASN1_STRING *packed =
-	    inner ? ASN1_item_pack(inner, ASN1_ITEM_rptr(X509_ALGOR), NULL) : NULL;
-
-	if (alg && packed &&
-	    X509_ALGOR_set0(alg, OBJ_nid2obj(NID_mgf1), V_ASN1_SEQUENCE, packed) == 1)
-		return alg;
-	ASN1_STRING_free(packed);
-	X509_ALGOR_free(alg);
-	return NULL;
-}
-
-/* What has its default value is left out of DER (RFC 8017 A.2.3): SHA-1, MGF1 with SHA-1, 20 bytes. */
-static enum err_code
-fill_pss(
-    RSA_PSS_PARAMS *params, const EVP_MD *md, const EVP_MD *mgf1, int salt_len, struct err *err)
-{
-	bool ok = true;
-
-	if (!EVP_MD_is_a(md, "SHA1"))
-		ok = (params->hashAlgorithm = digest_algorithm(md)) != NULL;
-	if (ok && !EVP_MD_is_a(mgf1, "SHA1"))
-		ok = (params->maskGenAlgorithm = mgf1_algorithm(mgf1)) != NULL;
-	if (ok && salt_len != 20)
-		ok = (params->saltLength = ASN1_INTEGER_new()) != NULL &&
-		     ASN1_INTEGER_set(params->saltLength, salt_len) == 1;
-	return ok ? ERR_OK : provider_crypto(err, "RSASSA-PSS parameters");
-}
-
-enum err_code
-algorithm_id_pss(
-    const EVP_MD *md, const EVP_MD *mgf1, int salt_len, struct bytes *ret, struct err *err)
-{
-	AUTO(pssp) RSA_PSS_PARAMS *params = RSA_PSS_PARAMS_new();
-	AUTO(algp) X509_ALGOR *alg = X509_ALGOR_new();
-	unsigned char *der = NULL;
-	int der_len;
-	ASN1_STRING *packed;
-
-	if (!params || !alg)
-		return err_nomem(err);
-	if (fill_pss(params, md, mgf1, salt_len, err))
-		return err->code;
-	packed = ASN1_item_pack(params, ASN1_ITEM_rptr(RSA_PSS_PARAMS), NULL);
-	if (!packed ||
-	    X509_ALGOR_set0(alg, OBJ_nid2obj(NID_rsassaPss), V_ASN1_SEQUENCE, packed) != 1) {
-		ASN1_STRING_free(packed);
-		return provider_crypto(err, "RSASSA-PSS parameters");
-	}
-	der_len = i2d_X509_ALGOR(alg, &der);
-	return take_der(der, der_len, ret, err);
 }

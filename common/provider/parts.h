@@ -96,12 +96,6 @@ enum err_code padding_pss(OSSL_LIB_CTX *libctx, const EVP_MD *md, const EVP_MD *
 /* The longest salt that fits; -1: not even an empty one. */
 int padding_pss_salt_max(const EVP_MD *md, size_t bits);
 
-/* DER AlgorithmIdentifiers of signatures. */
-enum err_code algorithm_id_plain(
-    bool ec, const EVP_MD *md, struct bytes *ret, struct err *err) MUST_CHECK;
-enum err_code algorithm_id_pss(const EVP_MD *md, const EVP_MD *mgf1, int salt_len,
-    struct bytes *ret, struct err *err) MUST_CHECK;
-
 extern const OSSL_DISPATCH provider_keymgmt_ec[], provider_keymgmt_rsa[];
 extern const OSSL_DISPATCH provider_signature_ec[], provider_signature_rsa[];
 extern const OSSL_DISPATCH provider_decoder_ec[], provider_decoder_rsa[];

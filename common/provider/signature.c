@@ -29,6 +29,12 @@ struct signing {
 	int salt_len;	  /* bytes, or RSA_PSS_SALTLEN_* */
 };
 
+static void
+hashp(EVP_MD_CTX **ctx)
+{
+	EVP_MD_CTX_free(*ctx);
+}
+
 /* --- life */
 
 static void *
@@ -239,24 +245,46 @@ salt_bytes(const struct signing *s)
 	}
 }
 
-/* What certificates and requests name as their signature algorithm. */
+static void
+ctxp(EVP_PKEY_CTX **ctx)
+{
+	EVP_PKEY_CTX_free(*ctx);
+}
+
+/* Our padding in the default provider's terms. */
+static bool
+set_peer_padding(const struct signing *s, EVP_PKEY_CTX *peer, int salt)
+{
+	if (s->key->ec)
+		return true;
+	if (EVP_PKEY_CTX_set_rsa_padding(peer, s->padding) != 1)
+		return false;
+	return s->padding != RSA_PKCS1_PSS_PADDING ||
+	       (EVP_PKEY_CTX_set_rsa_pss_saltlen(peer, salt) == 1 &&
+		   (!s->mgf1 || EVP_PKEY_CTX_set_rsa_mgf1_md(peer, s->mgf1) == 1));
+}
+
+/* What certificates and requests name as their signature algorithm: a verification of the same kind has the same name. */
 static int
 get_algorithm_id(const struct signing *s, OSSL_PARAM *p)
 {
-	AUTO(bytes_done) struct bytes der = { 0 };
-	struct err err = { 0 };
+	AUTO(hashp) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	EVP_PKEY_CTX *peer = NULL; /* ctx's */
+	OSSL_PARAM asked[2];
 
 	if (!p)
 		return 1;
-	if (!s->key || !s->md)
+	if (!ctx || !s->key || !s->md ||
+	    EVP_DigestVerifyInit_ex(ctx, &peer, EVP_MD_get0_name(s->md), s->provider->libctx,
+		PROVIDER_PEER, s->key->public_half, NULL) != 1 ||
+	    !set_peer_padding(s, peer, s->key->ec ? 0 : salt_bytes(s)))
 		return 0;
-	if (!s->key->ec && s->padding == RSA_PKCS1_PSS_PADDING) {
-		if (algorithm_id_pss(s->md, s->mgf1 ? s->mgf1 : s->md, salt_bytes(s), &der, &err))
-			return 0;
-	} else if (algorithm_id_plain(s->key->ec, s->md, &der, &err)) {
+	asked[0] = *p;
+	asked[1] = OSSL_PARAM_construct_end();
+	if (EVP_PKEY_CTX_get_params(peer, asked) != 1)
 		return 0;
-	}
-	return OSSL_PARAM_set_octet_string(p, der.data, der.len);
+	p->return_size = asked[0].return_size;
+	return 1;
 }
 
 static int
@@ -379,30 +407,6 @@ signing_sign(void *ctx, unsigned char *out, size_t *out_len, size_t size, const 
 
 /* --- verify, by the public half */
 
-static void
-ctxp(EVP_PKEY_CTX **ctx)
-{
-	EVP_PKEY_CTX_free(*ctx);
-}
-
-static int
-verify_setup(const struct signing *s, EVP_PKEY_CTX *peer)
-{
-	/* what is automatic in signing is read from the signature in verifying, also by a libcrypto that knows fewer words */
-	int salt = s->salt_len == SALTLEN_AUTO_DIGEST ? RSA_PSS_SALTLEN_AUTO : s->salt_len;
-
-	if (s->md && EVP_PKEY_CTX_set_signature_md(peer, s->md) != 1)
-		return 0;
-	if (s->key->ec)
-		return 1;
-	if (EVP_PKEY_CTX_set_rsa_padding(peer, s->padding) != 1)
-		return 0;
-	if (s->padding != RSA_PKCS1_PSS_PADDING)
-		return 1;
-	return EVP_PKEY_CTX_set_rsa_pss_saltlen(peer, salt) == 1 &&
-	       (!s->mgf1 || EVP_PKEY_CTX_set_rsa_mgf1_md(peer, s->mgf1) == 1);
-}
-
 static int
 signing_verify(void *ctx, const unsigned char *signature, size_t signature_len,
     const unsigned char *hash, size_t hash_len)
@@ -412,7 +416,12 @@ signing_verify(void *ctx, const unsigned char *signature, size_t signature_len,
 	EVP_PKEY_CTX *peer =
 	    EVP_PKEY_CTX_new_from_pkey(s->provider->libctx, s->key->public_half, PROVIDER_PEER);
 
-	if (!peer || EVP_PKEY_verify_init(peer) != 1 || !verify_setup(s, peer))
+	/* what is automatic in signing is read from the signature in verifying, also by a libcrypto that knows fewer words */
+	int salt = s->salt_len == SALTLEN_AUTO_DIGEST ? RSA_PSS_SALTLEN_AUTO : s->salt_len;
+
+	if (!peer || EVP_PKEY_verify_init(peer) != 1 ||
+	    (s->md && EVP_PKEY_CTX_set_signature_md(peer, s->md) != 1) ||
+	    !set_peer_padding(s, peer, salt))
 		return 0;
 	return EVP_PKEY_verify(peer, signature, signature_len, hash, hash_len) == 1;
 }
