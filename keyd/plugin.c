@@ -1,58 +1,15 @@
-#include <openssl/ec.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "keyd/pair.h"
-#include "keyd/plugin_library.h"
-#include "platform/pool.h"
+#include "keyd/plugin_key.h"
 
 /*
  * Keys in an OEM's shared object with upstream's C interface (contracts/keyabi.md; docs/key-backends.md for its author).  It has
  * no handles: an opened key is its id, and the library finds it anew for every use.  This runs in a worker process, so that
  * what the library breaks is its own.
  */
-
-#define PARAMETER_MAX 4096  /* bytes of a public parameter */
-#define DERIVED_MAX   64    /* bytes of a derived key */
-#define RESULT_MAX    65536 /* bytes that a result may be longer than what went in */
-
-struct plugin {
-	const struct backend_config *config;
-	struct library *library;
-};
-
-struct plugin_key {
-	struct key key;
-	struct plugin *plugin;
-};
-
-typedef const AZIOT_KEYS_FUNCTION_LIST_2_1_0_0 calls;
-
-static struct library *
-library_of(struct key *key)
-{
-	return ((struct plugin_key *)((char *)key - offsetof(struct plugin_key, key)))
-	    ->plugin->library;
-}
-
-/* Where an empty run of bytes lies: NULL is for "no argument" in this interface. */
-static const uint8_t *
-data_of(const struct bytes *b)
-{
-	static const uint8_t nothing;
-
-	return b->len ? b->data : &nothing;
-}
-
-static enum err_code
-may_block(struct err *err)
-{
-	if (pool_may_block())
-		return ERR_OK;
-	return err_set(err, ERR_WOULD_BLOCK, "a key library is to be called");
-}
 
 /* --- open and close */
 
@@ -61,7 +18,7 @@ struct setting {
 };
 
 static AZIOT_KEYS_RC
-set_parameter(calls *f, const void *arguments)
+set_parameter(plugin_calls *f, const void *arguments)
 {
 	const struct setting *s = arguments;
 
@@ -161,19 +118,7 @@ struct by_id {
 };
 
 static AZIOT_KEYS_RC
-load_key(calls *f, const void *arguments)
-{
-	return f->load_key(((const struct by_id *)arguments)->id);
-}
-
-static AZIOT_KEYS_RC
-load_pair(calls *f, const void *arguments)
-{
-	return f->load_key_pair(((const struct by_id *)arguments)->id);
-}
-
-static AZIOT_KEYS_RC
-create_key(calls *f, const void *arguments)
+create_key(plugin_calls *f, const void *arguments)
 {
 	const struct by_id *a = arguments;
 
@@ -181,7 +126,7 @@ create_key(calls *f, const void *arguments)
 }
 
 static AZIOT_KEYS_RC
-create_pair(calls *f, const void *arguments)
+create_pair(plugin_calls *f, const void *arguments)
 {
 	const struct by_id *a = arguments;
 
@@ -189,15 +134,15 @@ create_pair(calls *f, const void *arguments)
 }
 
 static AZIOT_KEYS_RC
-import_key(calls *f, const void *arguments)
+import_key(plugin_calls *f, const void *arguments)
 {
 	const struct by_id *a = arguments;
 
-	return f->import_key(a->id, data_of(a->value), a->value->len, a->usage);
+	return f->import_key(a->id, plugin_data(a->value), a->value->len, a->usage);
 }
 
 static AZIOT_KEYS_RC
-move_pair(calls *f, const void *arguments)
+move_pair(plugin_calls *f, const void *arguments)
 {
 	const struct by_id *a = arguments;
 
@@ -206,7 +151,7 @@ move_pair(calls *f, const void *arguments)
 
 /* The interface has two functions, for two kinds of key; an id here has one key, of whichever kind. */
 static AZIOT_KEYS_RC
-delete_both(calls *f, const void *arguments)
+delete_both(plugin_calls *f, const void *arguments)
 {
 	const struct by_id *a = arguments;
 	AZIOT_KEYS_RC rc;
@@ -224,13 +169,10 @@ delete_both(calls *f, const void *arguments)
 static enum err_code
 look_for(struct plugin *p, const char *id, struct err *err)
 {
-	const struct by_id a = { .id = id };
 	struct err second = { 0 };
-	enum err_code code = library_run(p->library, "load_key", load_key, &a, err);
+	enum err_code code = plugin_load(p->library, id, KEY_SYMMETRIC, err);
 
-	if (code == ERR_OK)
-		return ERR_OK;
-	if (library_run(p->library, "load_key_pair", load_pair, &a, &second) == ERR_OK)
+	if (code == ERR_OK || plugin_load(p->library, id, KEY_PAIR, &second) == ERR_OK)
 		return ERR_OK;
 	if (code == ERR_INVALID)
 		*err = second;
@@ -241,7 +183,7 @@ look_for(struct plugin *p, const char *id, struct err *err)
 static enum err_code
 plugin_exists(void *ctx, const char *id, bool *ret, struct err *err)
 {
-	enum err_code code = may_block(err);
+	enum err_code code = plugin_may_block(err);
 
 	if (code == ERR_OK)
 		code = look_for(ctx, id, err);
@@ -263,7 +205,7 @@ plugin_find(void *ctx, const char *id, struct key **ret, struct err *err)
 {
 	struct plugin_key *k;
 
-	if (may_block(err) || look_for(ctx, id, err))
+	if (plugin_may_block(err) || look_for(ctx, id, err))
 		return err->code;
 	k = calloc(1, sizeof(*k));
 	if (!k)
@@ -293,7 +235,7 @@ plugin_create_key(void *ctx, const char *id, unsigned usage, struct err *err)
 	const struct plugin *p = ctx;
 	const struct by_id a = { .id = id, .usage = abi_usage(usage) };
 
-	if (may_block(err))
+	if (plugin_may_block(err))
 		return err->code;
 	return library_run(p->library, "create_key_if_not_exists", create_key, &a, err);
 }
@@ -311,7 +253,7 @@ plugin_create_pair(void *ctx, const char *id, enum key_algorithm algorithm, stru
 	const struct by_id a = { .id = id, .to_or_algorithms = names[algorithm] };
 	enum err_code code;
 
-	if (may_block(err))
+	if (plugin_may_block(err))
 		return err->code;
 	if (!a.to_or_algorithms)
 		return err_set(
@@ -330,7 +272,7 @@ plugin_import_key(
 	const struct plugin *p = ctx;
 	const struct by_id a = { .id = id, .usage = abi_usage(usage), .value = value };
 
-	if (may_block(err))
+	if (plugin_may_block(err))
 		return err->code;
 	return library_run(p->library, "import_key", import_key, &a, err);
 }
@@ -341,7 +283,7 @@ plugin_move(void *ctx, const char *from, const char *to, struct err *err)
 	const struct plugin *p = ctx;
 	const struct by_id a = { .id = from, .to_or_algorithms = to };
 
-	if (may_block(err))
+	if (plugin_may_block(err))
 		return err->code;
 	return library_run(p->library, "move_key_pair", move_pair, &a, err);
 }
@@ -352,242 +294,9 @@ plugin_remove(void *ctx, const char *id, struct err *err)
 	const struct plugin *p = ctx;
 	const struct by_id a = { .id = id };
 
-	if (may_block(err))
+	if (plugin_may_block(err))
 		return err->code;
 	return library_run(p->library, "delete_key and delete_key_pair", delete_both, &a, err);
-}
-
-/* --- use */
-
-static enum err_code
-plugin_check(struct key *key, enum key_kind kind, struct err *err)
-{
-	const struct by_id a = { .id = key->id };
-
-	if (may_block(err))
-		return err->code;
-	return kind == KEY_PAIR ? library_run(library_of(key), "load_key_pair", load_pair, &a, err)
-				: library_run(library_of(key), "load_key", load_key, &a, err);
-}
-
-struct wanted_parameter {
-	const char *id;
-	unsigned type;
-};
-
-static AZIOT_KEYS_RC
-get_parameter(calls *f, const void *arguments, unsigned char *out, uintptr_t *out_len)
-{
-	const struct wanted_parameter *a = arguments;
-
-	return f->get_key_pair_parameter(a->id, a->type, out, out_len);
-}
-
-static enum err_code
-algorithm_of(struct key *key, struct bytes *ret, struct err *err)
-{
-	const struct wanted_parameter a = { key->id, AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_ALGORITHM };
-	unsigned number = 0;
-
-	if (library_get_number(
-		library_of(key), "get_key_pair_parameter", get_parameter, &a, &number, err))
-		return err->code;
-	if (number == AZIOT_KEYS_KEY_PAIR_PARAMETER_ALGORITHM_EC)
-		return bytes_copy(ret, "ECDSA", strlen("ECDSA"), err);
-	if (number == AZIOT_KEYS_KEY_PAIR_PARAMETER_ALGORITHM_RSA)
-		return bytes_copy(ret, "RSA", strlen("RSA"), err);
-	return err_set(err, ERR_INTERNAL,
-	    "get_key_pair_parameter: the key library answered %u, which is no algorithm", number);
-}
-
-/* What clients can read (contracts/keyd.md 4.6): P-256, a bare point of either form, numbers. */
-static enum err_code
-check_parameter(enum key_parameter which, const struct bytes *value, struct err *err)
-{
-	static const uint8_t p256[] = { 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01,
-		0x07 };
-	const uint8_t first = value->len ? value->data[0] : 0;
-	bool good = value->len > 0;
-
-	if (which == KEY_PARAM_EC_CURVE_OID)
-		good = value->len == sizeof(p256) && memcmp(value->data, p256, sizeof(p256)) == 0;
-	if (which == KEY_PARAM_EC_POINT)
-		good = (value->len == 33 && (first == 2 || first == 3)) ||
-		       (value->len == 65 && first == 4);
-	if (good)
-		return ERR_OK;
-	return err_set(err, ERR_INTERNAL,
-	    "get_key_pair_parameter: the key library answered what is no %s",
-	    which == KEY_PARAM_EC_CURVE_OID ? "OID of P-256"
-	    : which == KEY_PARAM_EC_POINT   ? "point of P-256"
-					    : "number");
-}
-
-static enum err_code
-plugin_parameter(struct key *key, enum key_parameter which, struct bytes *ret, struct err *err)
-{
-	static const unsigned types[KEY_PARAMS] = {
-		[KEY_PARAM_EC_CURVE_OID] = AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_EC_CURVE_OID,
-		[KEY_PARAM_EC_POINT] = AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_EC_POINT,
-		[KEY_PARAM_RSA_MODULUS] = AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_RSA_MODULUS,
-		[KEY_PARAM_RSA_EXPONENT] = AZIOT_KEYS_KEY_PAIR_PARAMETER_TYPE_RSA_EXPONENT,
-	};
-	const struct wanted_parameter a = { key->id, types[which] };
-	AUTO(bytes_done) struct bytes value = { 0 };
-
-	if (may_block(err))
-		return err->code;
-	if (which == KEY_PARAM_ALGORITHM)
-		return algorithm_of(key, ret, err);
-	if (library_get(library_of(key), "get_key_pair_parameter", get_parameter, &a, LIBRARY_EXACT,
-		PARAMETER_MAX, &value, err) ||
-	    check_parameter(which, &value, err))
-		return err->code;
-	*ret = bytes_take(&value);
-	return ERR_OK;
-}
-
-/* Arguments of every use of a key. */
-struct use {
-	const char *id;
-	unsigned mechanism;
-	const void *parameters;
-	const struct bytes *in;
-};
-
-static AZIOT_KEYS_RC
-sign(calls *f, const void *arguments, unsigned char *out, uintptr_t *out_len)
-{
-	const struct use *a = arguments;
-
-	return f->sign(
-	    a->id, a->mechanism, a->parameters, data_of(a->in), a->in->len, out, out_len);
-}
-
-static AZIOT_KEYS_RC
-encrypt(calls *f, const void *arguments, unsigned char *out, uintptr_t *out_len)
-{
-	const struct use *a = arguments;
-
-	return f->encrypt(
-	    a->id, a->mechanism, a->parameters, data_of(a->in), a->in->len, out, out_len);
-}
-
-static AZIOT_KEYS_RC
-decrypt(calls *f, const void *arguments, unsigned char *out, uintptr_t *out_len)
-{
-	const struct use *a = arguments;
-
-	return f->decrypt(
-	    a->id, a->mechanism, a->parameters, data_of(a->in), a->in->len, out, out_len);
-}
-
-static AZIOT_KEYS_RC
-derive(calls *f, const void *arguments, unsigned char *out, uintptr_t *out_len)
-{
-	const struct use *a = arguments;
-
-	return f->derive_key(a->id, data_of(a->in), a->in->len, out, out_len);
-}
-
-static bool
-is_der_signature(const struct bytes *b)
-{
-	const uint8_t *end = b->data;
-	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &end, (long)b->len);
-	bool good = sig && end == b->data + b->len;
-
-	ECDSA_SIG_free(sig);
-	return good;
-}
-
-/* What clients hand on as a signature must at least be one in form. */
-static enum err_code
-check_signature(enum keyd_mech mech, const struct bytes *sig, struct err *err)
-{
-	if (mech == KEYD_ECDSA ? is_der_signature(sig) : sig->len == 32)
-		return ERR_OK;
-	return err_set(err, ERR_INTERNAL, "sign: the key library answered what is no %s",
-	    mech == KEYD_ECDSA ? "ECDSA signature in DER" : "HMAC-SHA256");
-}
-
-static enum err_code
-plugin_sign(struct key *key, enum keyd_mech mech, const struct bytes *data, struct bytes *ret,
-    struct err *err)
-{
-	const struct use a = { .id = key->id,
-		.mechanism = mech == KEYD_ECDSA ? AZIOT_KEYS_SIGN_MECHANISM_ECDSA
-						: AZIOT_KEYS_SIGN_MECHANISM_HMAC_SHA256,
-		.in = data };
-	AUTO(bytes_done) struct bytes sig = { 0 };
-
-	if (may_block(err))
-		return err->code;
-	if (mech == KEYD_ECDSA && (data->len < PAIR_DIGEST_MIN || data->len > PAIR_DIGEST_MAX))
-		return err_set(err, ERR_INVALID, "a digest has %d to %d bytes", PAIR_DIGEST_MIN,
-		    PAIR_DIGEST_MAX);
-	if (library_get(library_of(key), "sign", sign, &a, LIBRARY_BOUND, RESULT_MAX, &sig, err) ||
-	    check_signature(mech, &sig, err))
-		return err->code;
-	*ret = bytes_take(&sig);
-	return ERR_OK;
-}
-
-static enum err_code
-run_cipher(struct key *key, const char *name, library_fill *fill, const struct key_cipher *how,
-    const struct bytes *in, struct bytes *ret, struct err *err)
-{
-	static const unsigned mechanisms[] = {
-		[KEYD_AEAD] = AZIOT_KEYS_ENCRYPT_MECHANISM_AEAD,
-		[KEYD_RSA_PKCS1] = AZIOT_KEYS_ENCRYPT_MECHANISM_RSA_PKCS1,
-		[KEYD_RSA_NO_PADDING] = AZIOT_KEYS_ENCRYPT_MECHANISM_RSA_NO_PADDING,
-	};
-	const AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS aead = {
-		.iv = data_of(how->iv),
-		.iv_len = how->iv->len,
-		.aad = data_of(how->aad),
-		.aad_len = how->aad->len,
-	};
-	const struct use a = { .id = key->id,
-		.mechanism = mechanisms[how->cipher],
-		.parameters = how->cipher == KEYD_AEAD ? &aead : NULL,
-		.in = in };
-
-	if (may_block(err))
-		return err->code;
-	return library_get(
-	    library_of(key), name, fill, &a, LIBRARY_BOUND, in->len + RESULT_MAX, ret, err);
-}
-
-static enum err_code
-plugin_encrypt(struct key *key, const struct key_cipher *how, const struct bytes *plaintext,
-    struct bytes *ret, struct err *err)
-{
-	return run_cipher(key, "encrypt", encrypt, how, plaintext, ret, err);
-}
-
-static enum err_code
-plugin_decrypt(struct key *key, const struct key_cipher *how, const struct bytes *ciphertext,
-    struct bytes *ret, struct err *err)
-{
-	if (how->cipher != KEYD_AEAD)
-		return err_set(err, ERR_INVALID, "there is no decryption with a key pair");
-	return run_cipher(key, "decrypt", decrypt, how, ciphertext, ret, err);
-}
-
-static enum err_code
-plugin_derive(struct key *key, const struct bytes *data, struct bytes *ret, struct err *err)
-{
-	const struct use a = { .id = key->id, .in = data };
-	AUTO(bytes_done) struct bytes derived = { 0 };
-
-	if (may_block(err) || library_get(library_of(key), "derive_key", derive, &a, LIBRARY_BOUND,
-				  DERIVED_MAX, &derived, err))
-		return err->code;
-	if (derived.len == 0)
-		return err_set(err, ERR_INTERNAL, "derive_key: the key library answered no key");
-	*ret = bytes_take(&derived);
-	return ERR_OK;
 }
 
 const struct backend plugin_backend = {

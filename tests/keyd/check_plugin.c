@@ -366,7 +366,7 @@ static const struct {
 	{ "shorter", use_derive, ERR_OK, "" },
 	{ "shorter", use_sign, ERR_INTERNAL, "no HMAC-SHA256" },
 	{ "", use_ecdsa, ERR_INTERNAL, "no ECDSA signature in DER" },
-	{ "", use_point, ERR_INTERNAL, "no point of P-256" },
+	{ "", use_point, ERR_INTERNAL, "no bare point of a curve" },
 	{ "", use_algorithm, ERR_INTERNAL, "which is no algorithm" },
 	{ "overrun", use_sign, ERR_PROTOCOL, "sign: the key library wrote beyond the buffer" },
 	{ "overrun", use_algorithm, ERR_PROTOCOL, "wrote beyond the buffer" },
