@@ -4,7 +4,7 @@ set -eu
 build="gcc make pkg-config libc6-dev libssl-dev libtss2-dev libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libseccomp-dev \
 libp11-kit-dev libp11-dev"
 engine="docker.io iproute2 iptables util-linux procps"
-test="check clang clang-format libclang-rt-14-dev shellcheck valgrind curl jq openssl nginx-light git swtpm swtpm-tools tpm2-tools \
+test="check clang clang-format libclang-rt-14-dev shellcheck valgrind curl jq openssl git swtpm swtpm-tools tpm2-tools \
 libtss2-tcti-swtpm0 socat strace xxd python3-minimal softhsm2 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools \
 tpm2-openssl nginx-light p11-kit p11-kit-modules openssh-client $engine"
 command -v busybox >/dev/null || test="$test busybox" # busybox-static does as well

@@ -8,10 +8,11 @@ suite_begin "OpenSSL provider"
 
 V=api-version=2021-05-01
 USE=$BUILD/suite/provider_use MODULE=$BUILD/lib/edgekeep.so
-HANDSHAKES=${HANDSHAKES:-2500}
+HANDSHAKES=${HANDSHAKES:-1000}
 # the program's user, in keyd's group and a principal of every key; a stranger, in the group only
-PROGRAM=() STRANGER=() as_keyd=() program_uid=$(id -u)
+PROGRAM=() STRANGER=() KEYD_USER=() as_keyd=() program_uid=$(id -u)
 if is_root; then
+	KEYD_USER=(as_user "$(user 1)")
 	as_keyd=(--user "$(user 1)") program_uid=$((UID0 + 2))
 	PROGRAM=(setpriv "--reuid=$program_uid" "--regid=$program_uid" "--groups=$((UID0 + 1))")
 	STRANGER=(setpriv --reuid=$((UID0 + 3)) --regid=$((UID0 + 3)) --groups=$((UID0 + 1)))
@@ -240,6 +241,24 @@ as_root_or_self() { "$@"; } # keyd's /proc/PID/fd is root's to read
 # --- file keys
 keyd_for file ""
 backend_rows file
+
+# --- keys on a token, in a worker of keyd's
+if need_tool softhsm2-util; then
+	stop keyd
+	export SOFTHSM2_CONF=$T/softhsm.conf
+	mkdir -m 700 "$T/tokens"
+	is_root && chown "$((UID0 + 1)):$((UID0 + 1))" "$T/tokens"
+	printf 'directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n' "$T" >"$SOFTHSM2_CONF"
+	"${KEYD_USER[@]}" softhsm2-util --init-token --free --label tok --pin 1234 --so-pin 5678 >/dev/null
+	is "softhsm: token made" $? 0
+	keyd_for softhsm 'pkcs11_lib_path = "/usr/lib/softhsm/libsofthsm2.so"
+pkcs11_base_slot = "pkcs11:token=tok?pin-value=1234"'
+	backend_rows softhsm
+	is "softhsm: no key in a file" "$(find "$T/softhsm/home" -path '*/keys/*')" ""
+	stop keyd
+	S=$T/file/keyd.sock CNF=$T/file/openssl.cnf
+	start_keyd file
+fi
 
 # --- what does not depend on the backend
 b=$T/file
