@@ -13,13 +13,16 @@ role_of(const struct store_config *store, bool network)
 	return network ? "worker-network" : "worker-vendor";
 }
 
-/* Calls at a time: a plugin's may not be made side by side (keyabi.md 1), and a TPM does one thing after the other. */
+/*
+ * Calls at a time, of which one caller has half at most: a plugin's may not be made side by side (keyabi.md 1).  A TPM does one thing
+ * after the other; it has the next one at hand when for each caller one call is at it, one behind that and one on its way.
+ */
 static unsigned
 channels_of(const struct store_config *store)
 {
 	if (store->backend == stores_backend("plugin"))
 		return 1;
-	return store->backend == stores_backend("tpm") ? 2 : 4;
+	return store->backend == stores_backend("tpm") ? 6 : 4;
 }
 
 static enum err_code

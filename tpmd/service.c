@@ -11,7 +11,7 @@
 #define SOCKET_URI  "unix://" TPMD_SOCKET
 #define SOCKET_UNIT "aziot-tpmd.socket"
 #define SOCKET_MODE 0660
-#define WORKERS	    4 /* one at the TPM, the others wait for it or say that it is busy */
+#define WORKERS	    8 /* one at the TPM, the others wait for it; one caller has half of them at most */
 
 static void
 tpmd_free(struct tpmd *tpmd)
