@@ -195,6 +195,21 @@ pair_object(EVP_PKEY *key, bool ec, struct tpmd_object *ret, struct err *err)
 	return code;
 }
 
+/* One RSA key for all, as making one takes long. */
+static enum err_code
+make_pair(bool ec, EVP_PKEY **ret, struct err *err)
+{
+	static EVP_PKEY *rsa;
+
+	if (ec)
+		return x509_key_new(X509_KEY_EC_P256, ret, err);
+	if (!rsa && x509_key_new(X509_KEY_RSA_2048, &rsa, err))
+		return err->code;
+	EVP_PKEY_up_ref(rsa);
+	*ret = rsa;
+	return ERR_OK;
+}
+
 enum err_code
 tpmd_client_create_key(
     struct tpmd_client *c, enum tpmd_algorithm algorithm, struct tpmd_object *ret, struct err *err)
@@ -211,7 +226,7 @@ tpmd_client_create_key(
 			return err->code;
 		return data_object(AREA(hmac_area), secret, sizeof(secret), ret, err);
 	}
-	if (x509_key_new(ec ? X509_KEY_EC_P256 : X509_KEY_RSA_2048, &key, err))
+	if (make_pair(ec, &key, err))
 		return err->code;
 	return pair_object(key, ec, ret, err);
 }

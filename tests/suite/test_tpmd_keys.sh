@@ -240,7 +240,7 @@ flip() { # flip FILE AT
 refused=0
 for part in pub priv; do
 	size=$(stat -c %s "$T/ec.$part")
-	for ((at = 0; at < size; at += 1 + RANDOM % 5)); do
+	for ((at = 0; at < size; at += 1 + RANDOM % 9)); do
 		cp "$T/ec.pub" "$T/bad.pub"
 		cp "$T/ec.priv" "$T/bad.priv"
 		flip "$T/bad.$part" $at
@@ -260,7 +260,7 @@ for part in pub priv; do
 	sign bad ECDSA "$T/digest"
 	is "lengthened: $part" "$STATUS" 400
 done
-ok "changed blobs are refused ($refused)" $((refused < 30))
+ok "changed blobs are refused ($refused)" $((refused < 15))
 cp "$T/ec.pub" "$T/bad.pub"
 create other ec-p256
 cp "$T/other.priv" "$T/bad.priv"
@@ -324,10 +324,10 @@ tpm_stop KILL
 tpm_start
 unseal sealed
 is "unseal after an unnoticed restart" "$(jq -r .data <<<"$BODY")" "$(b64 "$T/secret")"
-for i in 1 2 3 4; do
-	(sleep 0.0$((i * 3)); for _ in 1 2 3 4 5 6 7 8; do sign hmac HMAC-SHA256 "$T/100000"; done) >/dev/null 2>&1 &
+for i in 1 2 3; do
+	(for _ in 1 2 3 4 5 6; do sign hmac HMAC-SHA256 "$T/100000"; done) >/dev/null 2>&1 &
 	busy=$!
-	sleep 0.1
+	sleep "0.$((RANDOM % 200 + 100))"
 	tpm_stop KILL
 	wait $busy
 	tpm_start
