@@ -242,6 +242,27 @@ as_root_or_self() { "$@"; } # keyd's /proc/PID/fd is root's to read
 keyd_for file ""
 backend_rows file
 
+# the kinds that only files have
+make_key ec384 ec-p384
+make_key rsa3072 rsa-3072
+requests keyd:id=ec384 "file ec384" <<'END'
+
+-sha384
+-sha512
+END
+requests keyd:id=rsa3072 "file rsa3072" <<'END'
+
+-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-1 -sha512
+END
+tls_rows "file ec384" ec384 <<'END'
+tls1_2 ECDSA+SHA384 ECDSA
+tls1_3 ECDSA+SHA384 ECDSA
+END
+tls_rows "file rsa3072" rsa3072 <<'END'
+tls1_2 RSA+SHA384 RSA
+tls1_3 RSA-PSS+SHA384 RSA-PSS
+END
+
 # --- keys on a token, in a worker of keyd's
 if need_tool softhsm2-util; then
 	stop keyd
