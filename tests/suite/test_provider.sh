@@ -365,6 +365,35 @@ if [ -z "$INSTRUMENTED" ]; then
 	out=$(CNF=/dev/null use unload "$b/openssl.cnf" keyd:id=rsa "$T/etc/plain.cnf" 2>&1)
 	is "trap 8: unloaded, nothing stays: ${out:0:300}" $? 0
 fi
+# nginx as it is installed: the master is root and opens the key by its id, workers of another user sign with the handle
+if need_root "nginx's workers of another user" && getent passwd www-data >/dev/null; then
+	n=$T/use/root
+	mkdir -m 755 "$n"
+	stop keyd
+	as_keyd=(--user "$((UID0 + 1)):$(id -g www-data)")
+	start_keyd file
+	cat >"$b/root.conf" <<END
+daemon off;
+user www-data;
+worker_processes 1;
+pid $n/pid;
+error_log $n/error.log info;
+events {}
+http {
+	access_log off;
+	client_body_temp_path $n/a; proxy_temp_path $n/b; fastcgi_temp_path $n/c; uwsgi_temp_path $n/d; scgi_temp_path $n/e;
+	server { listen unix:$n/sock ssl; ssl_certificate $b/ec.crt; ssl_certificate_key $b/ec.pem; location / { return 200 well; } }
+}
+END
+	start nginx-root env "OPENSSL_CONF=$CNF" "${preload[@]}" nginx -c "$b/root.conf" -e "$n/error.log"
+	wait_for 10 test -S "$n/sock"
+	is "nginx with workers of another user" "$(curl -sS --unix-socket "$n/sock" --cacert "$b/ec.crt" https://localhost/ 2>&1)" well
+	is "nginx's worker signs as itself" "$(grep -c "POST /sign --> 200, uid $(id -u www-data)," "$T/keyd.log")" 1
+	stop nginx-root QUIT >/dev/null
+	stop keyd
+	as_keyd=(--user "$(user 1)")
+	start_keyd file
+fi
 # while CHECK COMMAND...: run it after the program has the key, then let the program go on
 while_using() {
 	local check=$1 line
