@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/pattern.h"
 
@@ -253,6 +254,20 @@ layout_make(const struct keyd_config *config, struct layout *ret, struct err *er
 		return err->code;
 	}
 	return ERR_OK;
+}
+
+enum err_code
+layout_check_swapped(const struct layout *layout, const char *path, struct err *err)
+{
+	if (access(path, F_OK))
+		return ERR_OK;
+	for (size_t i = 0; i < layout->stores.n_stores; i++)
+		if (layout->store[i].backend == stores_backend("plugin"))
+			return ERR_OK;
+	return err_set(err, ERR_CONFIG,
+	    "%s may hold this device's keys, and nothing says so: name it as the library of a "
+	    "[backends.NAME] of type \"plugin\" and place keys there, or remove it",
+	    path);
 }
 
 bool

@@ -34,6 +34,14 @@ enum err_code layout_make(
     const struct keyd_config *config, struct layout *ret, struct err *err) MUST_CHECK;
 void layout_done(struct layout *layout);
 
+/*
+ * An OEM's library that upstream's keyd would have taken by itself, from that path (contracts/keyabi.md 1).  ERR_CONFIG: there is one
+ * and no place of type plugin, so the device's keys are in it, and would be made anew elsewhere.
+ */
+#define LAYOUT_SWAPPED_LIBRARY "/usr/lib/aziot-identity-service/libaziot_keys.so"
+enum err_code layout_check_swapped(
+    const struct layout *layout, const char *path, struct err *err) MUST_CHECK;
+
 /* Does this store's work belong in a worker process?  All but files, and those by configuration. */
 bool layout_in_worker(const struct layout *layout, size_t store);
 

@@ -154,13 +154,16 @@ library_calls(const struct library *l)
 static void
 unlock(pthread_mutex_t **lock)
 {
-	pthread_mutex_unlock(*lock);
+	if (*lock)
+		pthread_mutex_unlock(*lock);
 }
 
+/* The lock is held afterwards, whatever is returned. */
 static enum err_code
-enter(struct library *l, struct err *err)
+enter(struct library *l, pthread_mutex_t **ret_lock, struct err *err)
 {
 	pthread_mutex_lock(&l->lock);
+	*ret_lock = &l->lock;
 	if (!l->broken)
 		return ERR_OK;
 	return err_set(err, ERR_PROTOCOL, "the key library wrote beyond a buffer before");
@@ -186,9 +189,9 @@ enum err_code
 library_run(
     struct library *l, const char *name, library_call *call, const void *arguments, struct err *err)
 {
-	AUTO(unlock) pthread_mutex_t *lock = &l->lock;
+	AUTO(unlock) pthread_mutex_t *lock = NULL;
 
-	if (enter(l, err))
+	if (enter(l, &lock, err))
 		return err->code;
 	return result(name, call(&l->calls, arguments), err);
 }
@@ -228,10 +231,10 @@ library_get(struct library *l, const char *name, library_fill *fill, const void 
     enum library_length length, size_t max, struct bytes *ret, struct err *err)
 {
 	AUTO(bytes_done) struct bytes buffer = { 0 };
-	AUTO(unlock) pthread_mutex_t *lock = &l->lock;
+	AUTO(unlock) pthread_mutex_t *lock = NULL;
 	uintptr_t size = 0;
 
-	if (enter(l, err) || result(name, fill(&l->calls, arguments, NULL, &size), err))
+	if (enter(l, &lock, err) || result(name, fill(&l->calls, arguments, NULL, &size), err))
 		return err->code;
 	if (size > max)
 		return err_set(err, ERR_INTERNAL,
@@ -253,9 +256,9 @@ library_get_number(struct library *l, const char *name, library_fill *fill, cons
     unsigned *ret, struct err *err)
 {
 	AUTO(bytes_done) struct bytes buffer = { 0 };
-	AUTO(unlock) pthread_mutex_t *lock = &l->lock;
+	AUTO(unlock) pthread_mutex_t *lock = NULL;
 
-	if (enter(l, err) || bytes_alloc(&buffer, sizeof(*ret) + GUARD_LEN, err) ||
+	if (enter(l, &lock, err) || bytes_alloc(&buffer, sizeof(*ret) + GUARD_LEN, err) ||
 	    fill_guarded(l, name, fill, arguments, &buffer, sizeof(*ret), err))
 		return err->code;
 	if (buffer.len != sizeof(*ret))

@@ -36,7 +36,8 @@ load_in(struct keyd *keyd, struct daemon *d, struct err *err)
 
 	if (keyd_config_load(&from, &keyd->config, err))
 		return err->code;
-	if (layout_make(&keyd->config, &keyd->layout, err))
+	if (layout_make(&keyd->config, &keyd->layout, err) ||
+	    layout_check_swapped(&keyd->layout, LAYOUT_SWAPPED_LIBRARY, err))
 		return err->code;
 	if (policy_new(&keyd->policy, err))
 		return err->code;

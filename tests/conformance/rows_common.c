@@ -500,10 +500,13 @@ moves(void)
 
 /* --- ids */
 
+#define TEN "0123456789"
+#define LONG                                        \
+	TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN \
+	    "ab" /* 128 bytes with what id_of puts in front */
+
 static const char *const odd_ids[] = { "a/b", "../x", "..", ".", "%2e%2e%2f", "a b", " ", "A", "a",
-	"gr\xc3\xbcn", "\n", "*?[a]", "'\"`$(x)", "\\", "-rf", "\xf0\x9f\x94\x91",
-	"0123456789012345678901234567890123456789012345678901234567890123456789"
-	"0123456789012345678901234567" };
+	"gr\xc3\xbcn", "\n", "*?[a]", "'\"`$(x)", "\\", "-rf", "\xf0\x9f\x94\x91", LONG };
 
 static void
 ids(void)

@@ -107,4 +107,21 @@ START_TEST(test_plugin)
 }
 END_TEST
 
-TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong, test_plugin)
+/* contracts/keyabi.md 1: upstream's keyd takes it by itself; here it is named, or keyd does not start */
+START_TEST(test_swapped)
+{
+	struct err err = { 0 };
+
+	ck_ok(make("[aziot_keys]\nhomedir_path = \"/x\"\n", &err));
+	ck_ok(layout_check_swapped(&layout, support_path("libaziot_keys.so"), &err));
+	support_write(support_path("libaziot_keys.so"), "ELF");
+	ck_err(layout_check_swapped(&layout, support_path("libaziot_keys.so"), &err), ERR_CONFIG);
+	ck_assert_msg(strstr(err.text, "type \"plugin\""), "%s", err.text);
+	done();
+	ck_ok(make("[backends.oem]\ntype = \"plugin\"\nlibrary = \"/l.so\"\n", &err));
+	ck_ok(layout_check_swapped(&layout, support_path("libaziot_keys.so"), &err));
+	done();
+}
+END_TEST
+
+TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong, test_plugin, test_swapped)
