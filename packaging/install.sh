@@ -1,6 +1,6 @@
 #!/bin/sh
 # install.sh - what `make install` does: the daemons at the paths where their predecessors were, so that units, drop-ins and
-# scripts of operators keep working.  Stripped; installed size at most 2 MB.
+# scripts of operators keep working.  Stripped; programs at most 2 MB, and 256 KB of libraries for others.
 #
 #   DESTDIR  root of the tree that is filled (a package's build); users are not looked for then
 #   PREFIX   /usr; units are changed to fit another
