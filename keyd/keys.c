@@ -457,6 +457,9 @@ keys_move_pair(
 		return err_set(err, ERR_INVALID, "source and destination for move are identical");
 	if (strlen(to) > KEYD_ID_MAX)
 		return keys_bad_value(err);
+	/* or else a thread of one place would wait for who has claimed an id of another, which may hang */
+	if (!stores_together(k->stores, from, to))
+		return keys_bad_value(err);
 	if (may_block(k, from, err))
 		return err->code;
 	cache_claim(k->cache, in_order ? from : to, &first);

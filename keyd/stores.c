@@ -287,13 +287,21 @@ stores_create_pair(struct stores *s, const char *id, const char *preferred, stru
 
 /* --- moving and removing */
 
-enum err_code
-stores_move(struct stores *s, const char *from, const char *to, struct err *err)
+bool
+stores_together(struct stores *s, const char *from, const char *to)
 {
 	const struct places source = places_of(s, from);
 	const struct places target = places_of(s, to);
 
-	if (source.n == 0 || target.n == 0 || source.at[0] != target.at[0])
+	return source.n > 0 && target.n > 0 && source.at[0] == target.at[0];
+}
+
+enum err_code
+stores_move(struct stores *s, const char *from, const char *to, struct err *err)
+{
+	const struct places source = places_of(s, from);
+
+	if (!stores_together(s, from, to))
 		return err_set(err, ERR_INVALID, "the two keys live in different places");
 	return source.at[0]->backend->move(source.at[0]->ctx, from, to, err);
 }

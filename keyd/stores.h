@@ -76,7 +76,9 @@ enum err_code stores_create_pair(
 /* As stores_create_key, with the caller's bytes, in place of what is there. */
 enum err_code stores_import(struct stores *s, const char *id, unsigned usage,
     const struct bytes *value, struct err *err) MUST_CHECK;
-/* Between ids of one place only, else ERR_INVALID.  ERR_NOT_FOUND: there is no such key. */
+/* Do the two ids live in one place, so that one can be moved to the other? */
+bool stores_together(struct stores *s, const char *from, const char *to);
+/* Between ids that live together only, else ERR_INVALID.  ERR_NOT_FOUND: there is no such key. */
 enum err_code stores_move(
     struct stores *s, const char *from, const char *to, struct err *err) MUST_CHECK;
 /* From every place of the id, also where an older key was hidden by a newer one.  Success when it is gone already. */

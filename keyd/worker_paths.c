@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "data/pkcs11_uri.h"
 #include "keyd/service.h"
 #include "keyd/worker.h"
 
@@ -61,16 +62,17 @@ worker_tpm_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 /* --- a vendor's library */
 
 /* What libraries read: other libraries, configuration, what the machine is. */
-static const char *const vendor_reads[] = { "/usr", "/lib", "/lib64", "/etc", "/proc", "/sys",
+static const char *const reads[] = { "/usr", "/lib", "/lib64", "/etc", "/proc", "/sys",
 	"/dev/urandom", "/dev/random", "/run/systemd/resolve" };
+static const char *const writes[] = { "/dev/null", "/dev/shm" };
 
-/* Where modules that we know keep their state and find their devices. */
-static const char *const vendor_writes[] = { "/dev/null", "/dev/shm", "/dev/tpmrm0", "/dev/tpm0",
-	"/var/lib/softhsm", "/etc/tpm2_pkcs11", "/run/pcscd", "/run/dbus", "/var/lib/opencryptoki",
+/* Where the PKCS#11 modules that we know keep their state and find their devices. */
+static const char *const token_places[] = { "/dev/tpmrm0", "/dev/tpm0", "/var/lib/softhsm",
+	"/etc/tpm2_pkcs11", "/run/pcscd", "/run/dbus", "/var/lib/opencryptoki",
 	"/run/lock/opencryptoki", "/run/opencryptoki" };
 
-/* What they are told by their environment (tpm2-pkcs11, others alike): directories of state. */
-static const char *const vendor_variables[] = { "TPM2_PKCS11_STORE" };
+/* And directories that they are told by their environment. */
+static const char *const token_variables[] = { "TPM2_PKCS11_STORE" };
 
 static enum err_code
 add_list(const char *const *list, size_t n, unsigned access, struct sandbox_paths *paths,
@@ -130,6 +132,30 @@ add_parameters(const struct backend_config *config, struct sandbox_paths *paths,
 	return ERR_OK;
 }
 
+/* A PIN that stands in a file. */
+static enum err_code
+add_pin(const char *uri, struct sandbox_paths *paths, struct err *err)
+{
+	AUTO(pkcs11_uri_done) struct pkcs11_uri u = { 0 };
+	struct err ignored = { 0 };
+
+	/* what is wrong with the URI the backend has said */
+	if (!uri || pkcs11_uri_parse(uri, &u, &ignored) || !u.pin_source)
+		return ERR_OK;
+	return sandbox_paths_add_dir_of(paths, u.pin_source, SANDBOX_READ, err);
+}
+
+static enum err_code
+add_pins(const struct backend_config *config, struct sandbox_paths *paths, struct err *err)
+{
+	if (add_pin(config->token, paths, err))
+		return err->code;
+	for (size_t i = 0; i < config->n_preloaded; i++)
+		if (add_pin(config->preloaded[i].uri, paths, err))
+			return err->code;
+	return ERR_OK;
+}
+
 static enum err_code
 add_place(const struct layout *layout, size_t i, struct sandbox_paths *paths, struct err *err)
 {
@@ -143,22 +169,36 @@ add_place(const struct layout *layout, size_t i, struct sandbox_paths *paths, st
 	return add_parameters(config, paths, err);
 }
 
-enum err_code
-worker_vendor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+static enum err_code
+add_token_places(struct sandbox_paths *paths, struct err *err)
 {
-	const struct keyd *keyd = keyd_of(d);
-
-	if (add_list(vendor_reads, ARRAY_LEN(vendor_reads), SANDBOX_READ, paths, err) ||
-	    add_list(vendor_writes, ARRAY_LEN(vendor_writes), BOTH, paths, err) ||
+	if (add_list(token_places, ARRAY_LEN(token_places), BOTH, paths, err) ||
 	    add_softhsm(paths, err))
 		return err->code;
-	for (size_t i = 0; i < ARRAY_LEN(vendor_variables); i++) {
-		const char *value = getenv(vendor_variables[i]);
+	for (size_t i = 0; i < ARRAY_LEN(token_variables); i++) {
+		const char *value = getenv(token_variables[i]);
 
 		if (value && *value == '/' && sandbox_paths_add(paths, value, BOTH, err))
 			return err->code;
 	}
-	/* without a worker, the probe's case, nothing but what all have */
-	return keyd->worker ? add_place(&keyd->layout, worker_place(keyd->worker), paths, err)
-			    : ERR_OK;
+	return ERR_OK;
+}
+
+/* --sandbox-probe has no worker and so no place: what all have. */
+enum err_code
+worker_vendor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+{
+	const struct keyd *keyd = keyd_of(d);
+	const struct layout *layout = &keyd->layout;
+	size_t place = keyd->worker ? worker_place(keyd->worker) : layout->stores.n_stores;
+
+	if (add_list(reads, ARRAY_LEN(reads), SANDBOX_READ, paths, err) ||
+	    add_list(writes, ARRAY_LEN(writes), BOTH, paths, err))
+		return err->code;
+	if (place == layout->stores.n_stores)
+		return ERR_OK;
+	if (layout->store[place].backend == stores_backend("pkcs11") &&
+	    (add_token_places(paths, err) || add_pins(&layout->store[place].config, paths, err)))
+		return err->code;
+	return add_place(layout, place, paths, err);
 }

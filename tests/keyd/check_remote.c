@@ -334,6 +334,8 @@ begin(unsigned deadline_ms)
 
 	log_init("off", "keyd");
 	pool_set_may_block(true);
+	n_started = n_hanging = 0;
+	released = false;
 	ck_ok(remotes_new(&group, &all, &err));
 	ck_ok(remotes_add(all, &config, &front, &err));
 	ck_ok(remotes_start(all, &err));
