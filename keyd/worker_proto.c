@@ -123,16 +123,15 @@ get(int fd, void *data, size_t len, uint64_t deadline_ms, struct err *err)
 	uint8_t *at = data;
 
 	while (len > 0) {
-		ssize_t n;
+		ssize_t n = recv(fd, at, len, deadline_ms == NEVER ? 0 : MSG_DONTWAIT);
 
-		if (!ready(fd, POLLIN, deadline_ms))
-			return late(err);
-		n = recv(fd, at, len, MSG_DONTWAIT);
 		if (n > 0) {
 			at += n;
 			len -= (size_t)n;
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 			return gone(err);
+		else if (!ready(fd, POLLIN, deadline_ms))
+			return late(err);
 	}
 	return ERR_OK;
 }

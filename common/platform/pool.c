@@ -222,8 +222,11 @@ pool_submit(struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct e
 		code = err_set(err, ERR_BUSY, "busy");
 	} else {
 		pool->queue[pool->n_queued++] = (struct job){ owner, fn, job };
-		grow(pool);
-		pthread_cond_signal(&pool->work);
+		/* beyond the owner's share one of its own threads will look for it; another would only wake in vain */
+		if (running_for(pool, owner) < share_of(pool->workers_max)) {
+			grow(pool);
+			pthread_cond_signal(&pool->work);
+		}
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return code;

@@ -144,7 +144,12 @@ ask() { # ask NAME OP CLIENTS kept|each [CORES [PIDS]]
 	[ "$2" != rsa ] || target=/encrypt
 	taskset -c "${5:-$ALL}" "$BENCH/load" "$T/$1.sock" "${6:-${PID[$1]}}" "$3" "$4" "$EACH" "$target?$V" "$T/${7:-$1}.$2"
 }
-pin() { for p in bare sign file; do taskset -acp "$1" "${PID[$p]}" >/dev/null; done; }
+pin() {
+	local name pid
+	for name in bare sign file ${HAS_TOKEN:+token}; do
+		for pid in $(descendants "${PID[$name]}" | tr , ' '); do taskset -acp "$1" "$pid" >/dev/null; done
+	done
+}
 for ((round = 0; round < ROUNDS; round++)); do
 	pin "$ONE"
 	for op in ecdsa hmac; do
@@ -158,6 +163,10 @@ for ((round = 0; round < ROUNDS; round++)); do
 	read -r e h r rate < <(taskset -c "$ONE" "$BENCH/inproc")
 	printf 'op.ecdsa 0 0 %s\nop.hmac 0 0 %s\nop.rsa %s 0 %s\n' "$e" "$h" "$rate" "$r"
 	echo "file.rsa.8 $(ask file rsa 8 kept "$ONE")"
+	if [ -n "$HAS_TOKEN" ]; then
+		echo "ctoken.one $(taskset -c "$ONE" "$BENCH/token" "$MODULE" bench 1234 8 "$EACH")"
+		echo "token.one $(ask token ecdsa 8 kept "$ONE" "$(descendants "${PID[token]}")")"
+	fi
 	pin "$ALL"
 	for clients in 1 8; do
 		echo "sign.all.$clients $(ask sign ecdsa $clients kept '' '' file)"
@@ -215,7 +224,7 @@ END {
 	figure("RSA-2048 PKCS#1, rate / in process, one core", quotient("file.rsa.8", "op.rsa"), 0.9, sprintf("%d/s; %d/s", rate("file.rsa.8"), rate("op.rsa")))
 	if ("token.8" in rates) {
 		figure("SoftHSM P-256, rate at 8 clients / direct C_Sign", quotient("token.8", "ctoken.8"), 0.6, sprintf("%d/s; %d/s", rate("token.8"), rate("ctoken.8")))
-		figure("SoftHSM P-256, CPU added to direct C_Sign, us", cpu("token.8") - cpu("ctoken.8"), -60, sprintf("%.1f us; %.1f us", cpu("token.8"), cpu("ctoken.8")))
+		figure("SoftHSM P-256, CPU added to direct C_Sign, us", cpu("token.one") - cpu("ctoken.one"), -60, sprintf("%.1f us; %.1f us", cpu("token.one"), cpu("ctoken.one")))
 	}
 	if ("tpm.8" in rates)
 		figure("TPM P-256, rate at 8 clients / direct ESAPI", quotient("tpm.8", "esapi.8"), 0.9, sprintf("%d/s; %d/s", rate("tpm.8"), rate("esapi.8")))
