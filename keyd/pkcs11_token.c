@@ -24,7 +24,7 @@ struct pkcs11_token {
 	pthread_mutex_t opening;
 	bool known; /* was open once; then info is what it has to be */
 	struct ck_token_info info;
-	bool pin_refused;
+	ck_rv_t pin_refused;	     /* what C_Login said; CKR_OK: nothing bad */
 	uint8_t refused[SHA256_LEN]; /* digest of the PIN */
 
 	pthread_mutex_t lock; /* guards the rest; not held across calls of the module */
@@ -165,8 +165,9 @@ may_send(const struct pkcs11_token *t, const struct ck_token_info *info, const s
 		    info->min_pin_len, info->max_pin_len);
 	if (t->pin_refused && memcmp(t->refused, digest, SHA256_LEN) == 0)
 		return err_set(err, ERR_UNREACHABLE,
-		    "the token refused this PIN; it is not sent again until it changes or keyd "
-		    "is restarted");
+		    "the token refused this PIN (%s); it is not sent again until it changes or "
+		    "keyd is restarted",
+		    pkcs11_rv(t->pin_refused)->name);
 	return ERR_OK;
 }
 
@@ -178,13 +179,13 @@ send_pin(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
 	ck_rv_t rv = t->calls->C_Login(session, CKU_USER, pin->data, pin->len);
 
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
-		t->pin_refused = false;
+		t->pin_refused = CKR_OK;
 		return ERR_OK;
 	}
 	/* only where the token was away can the PIN not have been at fault */
 	if (pkcs11_rv(rv)->class != PKCS11_LOST &&
 	    t->calls->C_GetTokenInfo(slot, &info) == CKR_OK) {
-		t->pin_refused = true;
+		t->pin_refused = rv;
 		memcpy(t->refused, digest, SHA256_LEN);
 	}
 	pkcs11_failed(err, "C_Login", rv);
