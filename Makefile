@@ -135,7 +135,7 @@ $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so: $(BUILD)/oem/%.so: tests/oem/%.c $(
 $(OEM_DEFECTS:%=$(BUILD)/oem/%.so): $(BUILD)/oem/%.so: tests/oem/sample.c $(OEM_HEADER) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(OEM_BUILD) -DDEFECT_$*
-$(BUILD)/tests/keyd/check_plugin: | $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so
+$(BUILD)/tests/keyd/check_plugin: | $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so $(BUILD)/lib/libaziot_keys.so
 $(BUILD)/tests/keyd/check_abi: | $(BUILD)/lib/libaziot_keys.so
 
 # --- one contract test for every backend

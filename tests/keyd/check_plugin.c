@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -484,6 +485,111 @@ START_TEST(test_old)
 }
 END_TEST
 
+/* contracts/keyabi.md 4: in the order of their names, and then the preloaded keys, which then are where that says */
+START_TEST(test_parameters)
+{
+	const struct backend_parameter mixed[] = { { "z", "1" }, { "lie", "" }, { "a", "2" } };
+	const struct bytes data = bytes_of("what do ya want for nothing?");
+	struct backend_parameter home = { "homedir_path", NULL };
+	struct backend_preloaded preloaded = { "pre", NULL };
+	AUTO(bytes_done)
+	struct bytes want = /* RFC 4231, test case 2 */
+	    support_hex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	AUTO(bytes_done) struct bytes got = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	AUTO(str_freep) char *uri = NULL;
+	struct err err = { 0 };
+
+	ck_ok(begin_with("liar.so", mixed, 3, &err));
+	end();
+	support_write(support_path("jefe"), "Jefe");
+	ck_ok(str_format(&uri, &err, "file://%s", support_path("jefe")));
+	home.value = support_path("home");
+	preloaded.uri = uri;
+	log_init("off", "keyd");
+	pool_set_may_block(true);
+	config = (struct backend_config){ .name = "ours",
+		.library = oem("../lib/libaziot_keys.so"),
+		.any_id = true,
+		.parameters = &home,
+		.n_parameters = 1,
+		.preloaded = &preloaded,
+		.n_preloaded = 1 };
+	ck_ok(plugin_backend.open(&config, &ctx, &err));
+	key = find("pre");
+	ck_ok(plugin_backend.derive(key, &data, &got, &err));
+	ck_assert(bytes_equal(&got, &want));
+	end();
+}
+END_TEST
+
+/* contracts/keyabi.md 2 and 3: measured from upstream's header on a machine of 64 bits */
+#define LIST_2_0(member, offset)                                                    \
+	{                                                                           \
+#member, offsetof(AZIOT_KEYS_FUNCTION_LIST_2_0_0_0, member), offset \
+	}
+#define LIST_2_1(member, offset)                                                    \
+	{                                                                           \
+#member, offsetof(AZIOT_KEYS_FUNCTION_LIST_2_1_0_0, member), offset \
+	}
+static const struct {
+	const char *what;
+	size_t is, wanted;
+} layout[] = {
+	{ "size of 2.0", sizeof(AZIOT_KEYS_FUNCTION_LIST_2_0_0_0), 104 },
+	{ "size of 2.1", sizeof(AZIOT_KEYS_FUNCTION_LIST_2_1_0_0), 128 },
+	LIST_2_0(set_parameter, 8),
+	LIST_2_0(create_key_pair_if_not_exists, 16),
+	LIST_2_0(load_key_pair, 24),
+	LIST_2_0(get_key_pair_parameter, 32),
+	LIST_2_0(create_key_if_not_exists, 40),
+	LIST_2_0(load_key, 48),
+	LIST_2_0(import_key, 56),
+	LIST_2_0(derive_key, 64),
+	LIST_2_0(sign, 72),
+	LIST_2_0(verify, 80),
+	LIST_2_0(encrypt, 88),
+	LIST_2_0(decrypt, 96),
+	LIST_2_1(set_parameter, 8),
+	LIST_2_1(create_key_pair_if_not_exists, 16),
+	LIST_2_1(move_key_pair, 24),
+	LIST_2_1(load_key_pair, 32),
+	LIST_2_1(get_key_pair_parameter, 40),
+	LIST_2_1(delete_key_pair, 48),
+	LIST_2_1(create_key_if_not_exists, 56),
+	LIST_2_1(load_key, 64),
+	LIST_2_1(import_key, 72),
+	LIST_2_1(delete_key, 80),
+	LIST_2_1(derive_key, 88),
+	LIST_2_1(sign, 96),
+	LIST_2_1(verify, 104),
+	LIST_2_1(encrypt, 112),
+	LIST_2_1(decrypt, 120),
+	{ "size of SIGN_DERIVED", sizeof(AZIOT_KEYS_SIGN_DERIVED_PARAMETERS), 32 },
+	{ "its length", offsetof(AZIOT_KEYS_SIGN_DERIVED_PARAMETERS, derivation_data_len), 8 },
+	{ "its mechanism", offsetof(AZIOT_KEYS_SIGN_DERIVED_PARAMETERS, mechanism), 16 },
+	{ "its parameters", offsetof(AZIOT_KEYS_SIGN_DERIVED_PARAMETERS, parameters), 24 },
+	{ "size of ENCRYPT_DERIVED", sizeof(AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS), 32 },
+	{ "its mechanism", offsetof(AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS, mechanism), 16 },
+	{ "its parameters", offsetof(AZIOT_KEYS_ENCRYPT_DERIVED_PARAMETERS, parameters), 24 },
+	{ "size of ENCRYPT_AEAD", sizeof(AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS), 32 },
+	{ "its iv_len", offsetof(AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS, iv_len), 8 },
+	{ "its aad", offsetof(AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS, aad), 16 },
+	{ "its aad_len", offsetof(AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS, aad_len), 24 },
+};
+
+START_TEST(test_layout)
+{
+	for (size_t i = 0; sizeof(void *) == 8 && i < ARRAY_LEN(layout); i++)
+		ck_assert_msg(layout[i].is == layout[i].wanted, "%s: %zu, not %zu", layout[i].what,
+		    layout[i].is, layout[i].wanted);
+	/* contracts/keyabi.md 2 */
+	ck_assert_uint_eq(AZIOT_KEYS_VERSION_2_0_0_0, 33554432);
+	ck_assert_uint_eq(AZIOT_KEYS_VERSION_2_1_0_0, 33619968);
+	ck_assert_uint_eq(AZIOT_KEYS_KEY_USAGE_ENCRYPT, 16);
+}
+END_TEST
+
 START_TEST(test_open)
 {
 	const struct backend_parameter bad[] = { { "lie", "" }, { "bad", "secret-pin" } };
@@ -500,4 +606,4 @@ START_TEST(test_open)
 END_TEST
 
 TEST_MAIN("keyd/plugin", test_hmac, test_aead, test_ec, test_rsa, test_life, test_lies,
-    test_missing, test_create, test_lists, test_old, test_open)
+    test_missing, test_create, test_lists, test_old, test_parameters, test_layout, test_open)

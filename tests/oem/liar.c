@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 static char lie[32];
+static char previous[64]; /* parameter: a host hands them over in the order of their names */
 
 static int
 lies(const char *what)
@@ -18,6 +19,9 @@ lies(const char *what)
 static AZIOT_KEYS_RC
 set_parameter(const char *name, const char *value)
 {
+	if (strcmp(name, previous) < 0)
+		return AZIOT_KEYS_RC_ERR_EXTERNAL;
+	strncpy(previous, name, sizeof(previous) - 1);
 	if (strcmp(name, "lie") == 0)
 		strncpy(lie, value, sizeof(lie) - 1);
 	return strcmp(name, "bad") == 0 ? AZIOT_KEYS_RC_ERR_INVALID_PARAMETER : AZIOT_KEYS_RC_OK;
@@ -170,6 +174,7 @@ aziot_keys_get_function_list(
 {
 	const char *how = getenv("LIAR");
 
+	previous[0] = '\0';
 	if (!how)
 		how = "";
 	if (strcmp(how, "nothing") == 0 ||

@@ -42,6 +42,9 @@ else
 fi
 BACKEND=$T/libsample.so SET="store_path=$T/store" ROWS=73 ours sample nothing "$TOP/tests/conformance/run.sh"
 is "it leaves no key behind" "$(ls "$T/store")" ""
+# the header is plain C
+gcc -std=c99 -pedantic -Wall -Wextra -Werror -fsyntax-only "$TOP/keyd/aziot_keys.h" >"$T/header.log" 2>&1
+ok "the header is C99" $?
 # every clause is a section of the document
 while read -r clause; do
 	grep -q "^###* $clause " "$DOC"

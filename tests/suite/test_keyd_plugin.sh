@@ -154,6 +154,22 @@ mv "$T/away" "$T/store"
 chmod 700 "$T/store"
 stop keyd
 
+# --- our own library in the OEM's place: the files are upstream's, so openssl finds the key in them
+install -d -m 700 -o "$OWNER" "$T/ours"
+install -m 755 "$BUILD/lib/libaziot_keys.so" "$T/lib"
+config ""
+sed -i "s|sample.so|libaziot_keys.so|; s|^store_path = .*|homedir_path = \"$T/ours\"|; s|^paths = .*||" "$T/etc/keyd.toml"
+up
+wait_for 10 serving oem
+post /keypair '{"keyId":"oem-ec"}'
+answer "our library: create a pair" 200
+post /sign "{\"keyHandle\":\"$(get keyHandle)\",\"algorithm\":\"ECDSA\",\"parameters\":{\"digest\":\"$(b64 "$T/digest")\"}}"
+answer "our library: sign" 200
+get signature | base64 -d >"$T/sig"
+openssl pkeyutl -verify -inkey "$T/ours/keys/oemec-$(printf oem-ec | sha256sum | cut -c1-64).key" -in "$T/digest" -sigfile "$T/sig" >/dev/null 2>&1
+ok "our library: openssl verifies it" $?
+stop keyd
+
 # --- the liar: LIE | status | what the log says | restarts | message
 lied() { # lied LIE STATUS LOG RESTARTS [MESSAGE]
 	config "$1"
