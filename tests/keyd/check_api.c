@@ -21,6 +21,7 @@ begin(void)
 	    "\"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"}",
 	    "keyHandle");
 	pair = must(1000, "POST /keypair", "{\"keyId\":\"dev-ec\"}", "keyHandle");
+	fixture_rsa("dev-rsa", 2048);
 	rsa = must(1000, "POST /keypair",
 	    "{\"keyId\":\"dev-rsa\",\"preferredAlgorithms\":\"rsa-2048\"}", "keyHandle");
 	snprintf(body, sizeof(body), "{\"baseKeyHandle\":\"%s\",\"derivationData\":\"eA==\"}", sym);

@@ -97,6 +97,9 @@ START_TEST(test_preferences)
 
 	begin();
 	for (size_t i = 0; i < ARRAY_LEN(preferences); i++) {
+		if (support_valgrind() && strstr(preferences[i].algorithm, "bit") &&
+		    strcmp(preferences[i].preferred, "rsa-2048:*") != 0)
+			continue; /* one RSA key made is enough for memory */
 		AUTO(str_freep) char *handle = create_pair("k", preferences[i].preferred);
 		AUTO(str_freep)
 		char *says = support_sh(

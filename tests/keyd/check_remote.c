@@ -619,5 +619,14 @@ START_TEST(test_stop)
 }
 END_TEST
 
-TEST_MAIN("keyd/remote", test_every_call, test_no_waiting, test_crash, test_pause, test_hang,
-    test_odd, test_late, test_stop)
+int
+main(void)
+{
+	const TTest *cases[] = { test_every_call, test_no_waiting, test_crash, test_pause,
+		test_hang, test_odd, test_late, test_stop };
+
+	/* the others count on a worker that is there in time */
+	if (support_valgrind())
+		printf("SKIP a worker's ends and deadlines are not for valgrind\n");
+	return support_run("keyd/remote", cases, support_valgrind() ? 2 : ARRAY_LEN(cases));
+}

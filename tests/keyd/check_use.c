@@ -23,16 +23,12 @@ derive(uint32_t uid, const char *base, const char *data)
 	return must(uid, "POST /derivedkey", body, "keyHandle");
 }
 
-/* Made by openssl and found by keyd, as that is quick under valgrind, too; once for each process and id. */
 static char *
 rsa_pair(const char *id, unsigned bits)
 {
 	char body[64];
 
-	free(support_sh("cd %s && { test -f %s.pem || openssl genpkey -algorithm RSA -pkeyopt "
-			"rsa_keygen_bits:%u -out %s.pem 2>/dev/null; } && cp %s.pem home/keys/"
-			"$(echo %s | tr -d -)-$(printf %%s %s | sha256sum | cut -c1-64).key",
-	    support_tmpdir(), id, bits, id, id, id, id));
+	fixture_rsa(id, bits);
 	snprintf(body, sizeof(body), "{\"keyId\":\"%s\"}", id);
 	return must(1000, "POST /keypair", body, "keyHandle");
 }

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "crypto/digest.h"
 #include "keyd/api.h"
 #include "keyd/service.h"
 #include "platform/pool.h"
@@ -34,6 +36,28 @@ fixture_config(const struct store_config *store)
 {
 	return (struct keys_config){ .homedir = support_path("home"),
 		.stores = { .stores = store, .n_stores = 1 } };
+}
+
+/*
+ * Put an RSA key under id, before keyd asks for it.  It is made by openssl, once for all cases of a process: under valgrind keyd's
+ * own work on it takes minutes.
+ */
+static inline void
+fixture_rsa(const char *id, unsigned bits)
+{
+	static struct bytes pems[2];
+	struct bytes *pem = &pems[bits > 2048];
+	AUTO(str_freep) char *name = NULL;
+	AUTO(str_freep) char *path = NULL;
+	struct err err = { 0 };
+
+	if (!pem->data) {
+		free(support_sh("openssl genrsa -out %s %u", support_path("rsa.pem"), bits));
+		*pem = support_read(support_path("rsa.pem"));
+	}
+	ck_ok(digest_file_name(id, ".key", &name, &err));
+	ck_ok(str_format(&path, &err, "%s/%s", support_path("home/keys"), name));
+	ck_ok(file_write(path, 0600, pem->data, pem->len, &err));
 }
 
 static inline void

@@ -83,6 +83,14 @@ support_run(const char *title, const TTest *const *cases, size_t n)
 	return failed ? 1 : 0;
 }
 
+bool
+support_valgrind(void)
+{
+	const char *forks = getenv("CK_FORK");
+
+	return forks && strcmp(forks, "no") == 0;
+}
+
 const char *
 support_path(const char *name)
 {

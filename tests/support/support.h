@@ -2,6 +2,7 @@
 #define TESTS_SUPPORT_H
 
 #include <check.h>
+#include <stdbool.h>
 
 #include "base/mem.h"
 
@@ -37,6 +38,12 @@ char *support_sh(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * fails the test.
  */
 const char *support_shared_data(const char *name);
+
+/*
+ * Does the valgrind lane run this program (CK_FORK=no)?  It is there for wrong memory: cases about time and about other processes belong to
+ * the other lanes, and work that takes seconds here and minutes there may be done once.
+ */
+bool support_valgrind(void);
 
 /* Checks of our error convention. */
 #define ck_ok(call)                                                                             \

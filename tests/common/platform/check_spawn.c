@@ -145,13 +145,9 @@ mode(void)
 static bool
 cannot_run(void)
 {
-	const char *forks = getenv("CK_FORK");
-
-	if (forks && strcmp(forks, "no") == 0) {
+	if (support_valgrind())
 		printf("SKIP processes of their own are not for valgrind\n");
-		return true;
-	}
-	return false;
+	return support_valgrind();
 }
 
 static struct spawner *
