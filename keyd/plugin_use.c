@@ -239,7 +239,8 @@ plugin_sign(struct key *key, enum keyd_mech mech, const struct bytes *data, stru
 	if (mech == KEYD_ECDSA && (data->len < PAIR_DIGEST_MIN || data->len > PAIR_DIGEST_MAX))
 		return err_set(err, ERR_INVALID, "a digest has %d to %d bytes", PAIR_DIGEST_MIN,
 		    PAIR_DIGEST_MAX);
-	if (library_get(library_of(key), "sign", sign, &a, LIBRARY_BOUND, RESULT_MAX, &sig, err) ||
+	if (library_get(library_of(key), "sign", sign, &a, LIBRARY_BOUND, data->len + RESULT_MAX,
+		&sig, err) ||
 	    check_signature(mech, &sig, err))
 		return err->code;
 	*ret = bytes_take(&sig);
@@ -295,10 +296,11 @@ plugin_derive(struct key *key, const struct bytes *data, struct bytes *ret, stru
 	AUTO(bytes_done) struct bytes derived = { 0 };
 
 	if (plugin_may_block(err) || library_get(library_of(key), "derive_key", derive, &a,
-					 LIBRARY_BOUND, DERIVED_MAX, &derived, err))
+					 LIBRARY_BOUND, data->len + RESULT_MAX, &derived, err))
 		return err->code;
-	if (derived.len == 0)
-		return err_set(err, ERR_INTERNAL, "derive_key: the key library answered no key");
+	if (derived.len == 0 || derived.len > DERIVED_MAX)
+		return err_set(err, ERR_INTERNAL,
+		    "derive_key: the key library answered a key of %zu bytes", derived.len);
 	*ret = bytes_take(&derived);
 	return ERR_OK;
 }

@@ -29,6 +29,11 @@ ours tpm AEAD env BACKEND=tpm "$TOP/tests/conformance/run.sh"
 mkdir "$T/home" "$T/store"
 ROWS=73 ours library nothing "$TOOL" --set "homedir_path=$T/home" "$BUILD/lib/libaziot_keys.so"
 
+# --- the document's configuration is one
+sed -n '/^```toml/,/^```/{/^```/!p}' "$DOC" >"$T/keyd.toml"
+"$BIN/keyd" --config "$T/keyd.toml" --config-dir "$T/none" --check >"$T/check.log" 2>&1
+ok "keyd --check likes the document's configuration" $?
+
 # --- the sample: built by the document's own command against the installed header, without a word of ours
 is "the sample includes nothing of ours" "$(grep '#include "' "$TOP/tests/oem/sample.c")" ""
 command=$(grep -m1 '^gcc ' "$DOC")
