@@ -31,7 +31,7 @@ struct keyd_config_backend {
 	bool network;  /* its worker may open network connections */
 	FIELDS_LIST(char *)
 	paths; /* files and directories that its worker may write, besides what keyd knows that it needs */
-	int64_t deadline_ms;   /* of one call; 0: KEYD_DEADLINE_MS */
+	int64_t deadline_ms;   /* of one call; 0: KEYD_DEADLINE_MS, of a TPM KEYD_TPM_DEADLINE_MS */
 	fields_map parameters; /* plugin: handed to it */
 };
 
@@ -95,8 +95,9 @@ enum keyd_use_default { KEYD_USE_DENY, KEYD_USE_CONTRACT };
 FIELDS_DECLARE(keyd_config);
 
 /* Where the configuration does not say. */
-#define KEYD_MAX_REQUESTS 10
-#define KEYD_DEADLINE_MS  10000
+#define KEYD_MAX_REQUESTS    10
+#define KEYD_DEADLINE_MS     10000
+#define KEYD_TPM_DEADLINE_MS 60000 /* some take as long to make an RSA key */
 
 /* Names of `type`, by enum keyd_backend_type (layout.c). */
 extern const char *const keyd_backend_types[];

@@ -20,6 +20,7 @@
 
 #define SUFFIX	 ".pem"
 #define FILE_MAX 8192
+#define CALL_MS	 20000 /* of a call to tpmd, but for making a key */
 
 struct tpm_backend {
 	char *dir;
@@ -56,7 +57,7 @@ tpm_close(void *ctx)
 static enum err_code
 open_in(struct tpm_backend *b, const struct backend_config *config, struct err *err)
 {
-	const struct unix_client_config tpmd = { .path = config->tpmd };
+	const struct unix_client_config tpmd = { .path = config->tpmd, .timeout_ms = CALL_MS };
 
 	if (!config->homedir)
 		return err_set(err, ERR_CONFIG, "keys of the TPM need aziot_keys.homedir_path");

@@ -25,6 +25,14 @@ channels_of(const struct store_config *store)
 	return store->backend == stores_backend("tpm") ? 6 : 4;
 }
 
+static unsigned
+deadline_of(const struct store_config *store, const struct keyd_config_backend *from)
+{
+	if (from && from->deadline_ms)
+		return (unsigned)from->deadline_ms;
+	return store->backend == stores_backend("tpm") ? KEYD_TPM_DEADLINE_MS : KEYD_DEADLINE_MS;
+}
+
 static enum err_code
 add_worker(struct keyd *keyd, size_t i, struct err *err)
 {
@@ -34,8 +42,7 @@ add_worker(struct keyd *keyd, size_t i, struct err *err)
 		.name = store->config.name,
 		.role = role_of(store, from && from->network),
 		.channels = channels_of(store),
-		.deadline_ms =
-		    from && from->deadline_ms ? (unsigned)from->deadline_ms : KEYD_DEADLINE_MS,
+		.deadline_ms = deadline_of(store, from),
 	};
 
 	store->front = &remote_backend;

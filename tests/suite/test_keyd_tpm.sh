@@ -29,7 +29,6 @@ max_requests = 32
 homedir_path = "$T/home"
 [backends.chip]
 type = "tpm"
-deadline_ms = 60000
 [[placement]]
 keys = ["tpm-*"]
 backend = "chip"
