@@ -7,7 +7,7 @@
 enum keyd_who {
 	ANYONE,		 /* who may open the socket */
 	AUTHZ_PRINCIPAL, /* a principal of the id */
-	AUTHZ_HANDLE,	 /* who holds a handle */
+	AUTHZ_HANDLE,	 /* who holds a handle, where permit.h allows the use */
 	AUTHZ_BOTH,	 /* a principal who holds a handle */
 };
 
