@@ -186,7 +186,7 @@ handle_copy(struct handle *ret, const struct handle *h, struct err *err)
 	AUTO(handle_done) struct handle copy = { .kind = h->kind, .epoch = h->epoch };
 
 	if (str_copy(&copy.id, h->id, err) ||
-	    bytes_copy(&copy.data, h->data.data, h->data.len, err))
+	    (h->data.len && bytes_copy(&copy.data, h->data.data, h->data.len, err)))
 		return err->code;
 	*ret = copy;
 	copy = (struct handle){ 0 };

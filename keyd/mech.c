@@ -62,7 +62,6 @@ mech_hmac_new(
 
 	if (!h)
 		return err_nomem(err);
-	spares_init(&h->spares);
 	h->keyed = EVP_MAC_CTX_new(m->hmac);
 	if (!h->keyed || !EVP_MAC_init(h->keyed, key->data, key->len, params)) {
 		mech_hmac_free(h);
@@ -81,7 +80,6 @@ mech_hmac_free(struct mech_hmac *h)
 		return;
 	while ((spare = spares_take(&h->spares)))
 		EVP_MAC_CTX_free(spare);
-	spares_done(&h->spares);
 	EVP_MAC_CTX_free(h->keyed);
 	free(h);
 }

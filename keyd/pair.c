@@ -91,7 +91,6 @@ pair_new(EVP_PKEY *pkey, struct pair **ret, struct err *err)
 		EVP_PKEY_free(pkey);
 		return err_nomem(err);
 	}
-	spares_init(&p->spares);
 	if (take_key(p, pkey, err)) {
 		pair_free(p);
 		return err->code;
@@ -125,7 +124,6 @@ pair_free(struct pair *p)
 		return;
 	while ((spare = spares_take(&p->spares)))
 		EVP_PKEY_CTX_free(spare);
-	spares_done(&p->spares);
 	EVP_PKEY_CTX_free(p->signer);
 	EVP_PKEY_free(p->pkey);
 	free(p);

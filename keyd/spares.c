@@ -1,38 +1,23 @@
 #include "keyd/spares.h"
 
-void
-spares_init(struct spares *s)
-{
-	pthread_mutex_init(&s->lock, NULL);
-	s->n = 0;
-}
-
 void *
 spares_take(struct spares *s)
 {
-	void *context;
+	void *context = NULL;
 
-	pthread_mutex_lock(&s->lock);
-	context = s->n > 0 ? s->at[--s->n] : NULL;
-	pthread_mutex_unlock(&s->lock);
+	for (size_t i = 0; i < SPARES && !context; i++)
+		context = atomic_exchange(&s->at[i], NULL);
 	return context;
 }
 
 bool
 spares_give(struct spares *s, void *context)
 {
-	bool kept;
+	for (size_t i = 0; i < SPARES; i++) {
+		void *none = NULL;
 
-	pthread_mutex_lock(&s->lock);
-	kept = s->n < SPARES;
-	if (kept)
-		s->at[s->n++] = context;
-	pthread_mutex_unlock(&s->lock);
-	return kept;
-}
-
-void
-spares_done(struct spares *s)
-{
-	pthread_mutex_destroy(&s->lock);
+		if (atomic_compare_exchange_strong(&s->at[i], &none, context))
+			return true;
+	}
+	return false;
 }

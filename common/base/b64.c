@@ -5,29 +5,22 @@
 static const char std_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char url_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/* Values of the digits from ' ' on, those of one alphabet marked as its own. */
-#define S  0x40 /* standard only */
-#define U  0x80 /* URL only */
-#define NO (S | U)
+/* Digits: value, and whose they are; 0 is none. */
+#define STD  0x80
+#define URL  0x40
+#define D(v) ((v) | STD | URL)
 /* clang-format off */
-static const uint8_t values[] = {
-	NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, NO, 62 | S, NO, 62 | U, NO, 63 | S,
-	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, NO, NO, NO, NO, NO, NO,
-	NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, NO, NO, NO, NO, 63 | U,
-	NO, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, NO, NO, NO, NO, NO,
+static const uint8_t digits_of[256] = {
+	['+'] = 62 | STD, 0, 62 | URL, 0, 63 | STD,
+	D(52), D(53), D(54), D(55), D(56), D(57), D(58), D(59), D(60), D(61),
+	0, 0, 0, 0, 0, 0, 0,
+	D(0), D(1), D(2), D(3), D(4), D(5), D(6), D(7), D(8), D(9), D(10), D(11), D(12),
+	D(13), D(14), D(15), D(16), D(17), D(18), D(19), D(20), D(21), D(22), D(23), D(24), D(25),
+	0, 0, 0, 0, 63 | URL, 0,
+	D(26), D(27), D(28), D(29), D(30), D(31), D(32), D(33), D(34), D(35), D(36), D(37), D(38),
+	D(39), D(40), D(41), D(42), D(43), D(44), D(45), D(46), D(47), D(48), D(49), D(50), D(51),
 };
 /* clang-format on */
-
-/* The value in the low six bits, the marks above. */
-static unsigned
-value_of(char c)
-{
-	unsigned at = (unsigned char)c - (unsigned)' ';
-
-	return at < sizeof(values) ? values[at] : NO;
-}
 
 /* How many digits stand before the padding; false where length or padding is wrong. */
 static bool
@@ -51,25 +44,26 @@ strip_padding(enum b64_kind kind, struct text in, size_t *ret_digits)
 static bool
 decode_digits(enum b64_kind kind, const char *in, size_t digits, uint8_t *out, size_t *ret_at)
 {
-	const unsigned refused = kind == B64_STD ? U : S;
+	const unsigned wanted = kind == B64_STD ? STD : URL;
 	uint32_t bits = 0;
 	unsigned held = 0;
 	size_t i = 0;
 
 	for (; i + 4 <= digits; i += 4) {
-		unsigned a = value_of(in[i]), b = value_of(in[i + 1]), c = value_of(in[i + 2]),
-			 d = value_of(in[i + 3]);
+		const uint8_t *from = (const uint8_t *)in + i;
+		unsigned a = digits_of[from[0]], b = digits_of[from[1]], c = digits_of[from[2]],
+			 d = digits_of[from[3]];
 
-		if ((a | b | c | d) & refused)
+		if (!(a & b & c & d & wanted))
 			break;
 		*out++ = (uint8_t)(a << 2 | (b & 63) >> 4);
 		*out++ = (uint8_t)(b << 4 | (c & 63) >> 2);
 		*out++ = (uint8_t)(c << 6 | (d & 63));
 	}
 	for (; i < digits; i++) {
-		unsigned value = value_of(in[i]);
+		unsigned value = digits_of[(uint8_t)in[i]];
 
-		if (value & refused) {
+		if (!(value & wanted)) {
 			*ret_at = i;
 			return false;
 		}

@@ -149,11 +149,15 @@ static size_t
 decode_form(const char *in, size_t len, char *out)
 {
 	size_t n = decode(in, len, true, out);
+	bool ascii = true;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		if (out[i] == '\0')
 			out[i] = '?';
-	make_utf8(out);
+		ascii &= (unsigned char)out[i] < 0x80;
+	}
+	if (!ascii)
+		make_utf8(out);
 	return n + 1;
 }
 

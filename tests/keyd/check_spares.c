@@ -1,21 +1,22 @@
+#include <pthread.h>
+
 #include "keyd/spares.h"
 #include "tests/support/support.h"
 
 START_TEST(test_bound)
 {
-	struct spares s;
+	struct spares s = { 0 };
 	int context[SPARES + 1];
 
-	spares_init(&s);
 	ck_assert_ptr_null(spares_take(&s));
 	for (size_t i = 0; i < SPARES; i++)
 		ck_assert(spares_give(&s, &context[i]));
 	ck_assert(!spares_give(&s, &context[SPARES]));
-	/* the last one given is the warmest */
-	for (size_t i = SPARES; i-- > 0;)
+	for (size_t i = 0; i < SPARES; i++)
 		ck_assert_ptr_eq(spares_take(&s), &context[i]);
 	ck_assert_ptr_null(spares_take(&s));
-	spares_done(&s);
+	ck_assert(spares_give(&s, &context[1]));
+	ck_assert_ptr_eq(spares_take(&s), &context[1]);
 }
 END_TEST
 
@@ -39,11 +40,10 @@ take_and_give(void *spares)
 
 START_TEST(test_threads)
 {
-	struct spares s;
+	struct spares s = { 0 };
 	int context[2] = { 0 };
 	pthread_t threads[4];
 
-	spares_init(&s);
 	ck_assert(spares_give(&s, &context[0]) && spares_give(&s, &context[1]));
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, take_and_give, &s), 0);
@@ -53,7 +53,6 @@ START_TEST(test_threads)
 		pthread_join(threads[i], &twice);
 		ck_assert_ptr_null(twice);
 	}
-	spares_done(&s);
 }
 END_TEST
 
