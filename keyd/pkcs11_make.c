@@ -13,11 +13,11 @@
 
 /* --- templates, contracts/pkcs11.md 2 */
 
-/* Values that an attribute points at. */
-static unsigned char yes = 1, no = 0;
-static unsigned char exponent[] = { 0x01, 0x00, 0x01 };
-static unsigned long secret_class = CKO_SECRET_KEY, generic_type = CKK_GENERIC_SECRET,
-		     aes_type = CKK_AES;
+/* Values that an attribute points at; a module reads them only. */
+static const unsigned char yes = 1, no = 0;
+static const unsigned char exponent[] = { 0x01, 0x00, 0x01 };
+static const unsigned long secret_class = CKO_SECRET_KEY, generic_type = CKK_GENERIC_SECRET,
+			   aes_type = CKK_AES;
 
 struct template
 {
@@ -28,11 +28,11 @@ struct template
 static void
 add(struct template *t, ck_attribute_type_t type, const void *value, size_t len)
 {
-	t->at[t->n++] = (struct ck_attribute){ type, (void *)value, len };
+	t->at[t->n++] = (struct ck_attribute){ type, (void *)(uintptr_t)value, len };
 }
 
 static void
-add_flag(struct template *t, ck_attribute_type_t type, unsigned char *value)
+add_flag(struct template *t, ck_attribute_type_t type, const unsigned char *value)
 {
 	add(t, type, value, sizeof(*value));
 }

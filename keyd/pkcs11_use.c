@@ -9,9 +9,9 @@
 static unsigned char *
 pointer(const void *data)
 {
-	static unsigned char nothing;
+	static const unsigned char nothing;
 
-	return data ? (unsigned char *)data : &nothing;
+	return (unsigned char *)(uintptr_t)(data ? data : &nothing);
 }
 
 enum err_code
