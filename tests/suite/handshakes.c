@@ -65,7 +65,7 @@ static long
 resident_kib(void)
 {
 	FILE *f = fopen("/proc/self/statm", "r");
-	long pages;
+	long pages = 0;
 
 	if (!f || fscanf(f, "%*d %ld", &pages) != 1)
 		fail("/proc/self/statm");
