@@ -164,14 +164,14 @@ provider_key_open(const struct provider *p, const struct key_uri *uri, enum prov
 	AUTO(provider_keyp) struct provider_key *key = calloc(1, sizeof(*key));
 	enum provider_kind kind;
 
-	if (!p->client) {
-		*err = p->no_client;
-		return err->code;
-	}
 	if (!key)
 		return err_nomem(err);
 	key->refs = 1;
 	key->provider = p;
+	if (!p->client) {
+		*err = p->no_client;
+		return err->code;
+	}
 	if (uri->by_handle ? str_copy(&key->handle, uri->value, err)
 			   : keyd_client_load_key_pair(p->client, uri->value, &key->handle, err))
 		return err->code;

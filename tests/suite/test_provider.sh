@@ -223,7 +223,8 @@ tls1_2 RSA-PSS+SHA256 RSA-PSS
 tls1_3 RSA-PSS+SHA256 RSA-PSS
 tls1_3 RSA-PSS+SHA512 RSA-PSS
 END
-	nginx_rows "$name"
+	# curl does not start with a sanitizer before it: its setlocale() waits for ever
+	[ -n "$INSTRUMENTED" ] || nginx_rows "$name"
 
 	for id in ec rsa; do
 		if [ -n "$INSTRUMENTED" ]; then
@@ -355,18 +356,19 @@ out=$(use bad-pem-files "$T/bad"/* 2>&1)
 is "trap 7: PEM files that hold no key of ours: $out" $? 0
 
 # trap 8: forks under way, descriptors closed, unloaded again, keyd restarted or silent
-for check in fork-with-threads "closed keyd:id=ec $T/use/file"; do
-	# shellcheck disable=SC2086
-	out=$(use ${check%% *} keyd:id=ec ${check##* } 2>&1)
-	is "trap 8: ${check%% *}: ${out:0:300}" $? 0
-done
+out=$(use closed keyd:id=ec "$T/use/file" 2>&1)
+is "trap 8: closed: ${out:0:300}" $? 0
+if [ -z "$INSTRUMENTED" ]; then # a sanitizer's own locks do not survive this
+	out=$(use fork-with-threads keyd:id=ec 2>&1)
+	is "trap 8: fork-with-threads: ${out:0:300}" $? 0
+fi
 printf '.include /etc/ssl/openssl.cnf\n[default]\nopenssl_conf = openssl_init\n[openssl_init]\nproviders = p\n[p]\ndefault = d\n[d]\nactivate = 1\n' >"$T/etc/plain.cnf"
 if [ -z "$INSTRUMENTED" ]; then
 	out=$(CNF=/dev/null use unload "$b/openssl.cnf" keyd:id=rsa "$T/etc/plain.cnf" 2>&1)
 	is "trap 8: unloaded, nothing stays: ${out:0:300}" $? 0
 fi
 # nginx as it is installed: the master is root and opens the key by its id, workers of another user sign with the handle
-if need_root "nginx's workers of another user" && getent passwd www-data >/dev/null; then
+if [ -z "$INSTRUMENTED" ] && need_root "nginx's workers of another user" && getent passwd www-data >/dev/null; then
 	n=$T/use/root
 	mkdir -m 755 "$n"
 	stop keyd
