@@ -68,13 +68,30 @@ add_workers(const struct keyd *keyd, struct status_resp *out, struct err *err)
 	return ERR_OK;
 }
 
+/* Rules refuse what a handle would do without them, so whoever wonders shall see that there are some. */
+static enum err_code
+add_rules(const struct keyd *keyd, struct status_resp *out, struct err *err)
+{
+	AUTO(str_freep) char *value = NULL;
+	bool others;
+	size_t n = permit_count(keyd->permit, &others);
+
+	if (n == 0)
+		return ERR_OK;
+	if (str_format(&value, err, "%zu in force, other keys %s", n,
+		others ? "as without rules" : "refused"))
+		return err->code;
+	return status_fact(out, "rules of use", value, err);
+}
+
 enum err_code
 keyd_status(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	AUTO(status_resp_done) struct status_resp out = { 0 };
 
 	(void)req;
-	if (describe(service, &out, err) || add_workers(service, &out, err))
+	if (describe(service, &out, err) || add_workers(service, &out, err) ||
+	    add_rules(service, &out, err))
 		return err->code;
 	return response_json(resp, 200, status_resp_fields, &out, err);
 }

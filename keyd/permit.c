@@ -323,6 +323,15 @@ permit_set(
 	return ERR_OK;
 }
 
+size_t
+permit_count(struct permit *p, bool *ret_others)
+{
+	AUTO(rules_putp) struct rules *rules = rules_get(p);
+
+	*ret_others = !rules || rules->others;
+	return rules ? rules->n : 0;
+}
+
 /* --- use */
 
 struct use {

@@ -75,6 +75,8 @@ void permit_free(struct permit *p);
  */
 enum err_code permit_set(struct permit *p, const struct permit_rule *rules, size_t n_rules,
     bool others, struct err *err) MUST_CHECK;
+/* How many rules are in force; *ret_others: are other keys left to the contract?  For status. */
+size_t permit_count(struct permit *p, bool *ret_others);
 /* Would permit_set take them?  *ret_bad is the index of the rule that it would not. */
 enum err_code permit_check(const struct permit_rule *rules, size_t n_rules, bool has_homedir,
     size_t *ret_bad, struct err *err) MUST_CHECK;

@@ -109,7 +109,11 @@ START_TEST(test_rows)
 
 	unix_now = NOON;
 	for (int others = 0; others < 2; others++) {
+		bool is_left;
+
 		ck_ok(permit_set(p, rules, ARRAY_LEN(rules), others, &err));
+		ck_assert_uint_eq(permit_count(p, &is_left), ARRAY_LEN(rules));
+		ck_assert(is_left == others);
 		for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 			bool granted = use_as(p, rows[i].uid, rows[i].id, rows[i].verb,
 					   rows[i].algorithm, &err) == ERR_OK;

@@ -132,6 +132,8 @@ if need_root "other users"; then
 	answer "root, too" 401 '.message | startswith("user 0 is not authorized")'
 	HTTP_AS=$MODULE
 fi
+http "$S" GET "/status?$V"
+is "status says that there are rules" "$(get 'facts["rules of use"]')" "1 in force, other keys refused"
 DEFAULT='use_default = "contract"' config "$(rule '"site"' '"encrypt"')"
 reload
 hmac "$DAY"
