@@ -124,12 +124,13 @@ $(BUILD)/lib/libaziot_keys.so: $(ABI_OBJ) keyd/abi/abi.map
 
 # --- the same interface from the other side: an OEM's sample, right and with each defect, and one that lies
 OEM_DEFECTS := $(shell sed -n 's/^ \*   DEFECT_\([A-Z0-9_]*\) .*/\1/p' tests/oem/sample.c)
-OEM	:= $(BUILD)/oem/sample.so $(BUILD)/oem/liar.so $(OEM_DEFECTS:%=$(BUILD)/oem/%.so)
+OEM	:= $(BUILD)/oem/sample.so $(BUILD)/oem/old.so $(BUILD)/oem/liar.so $(OEM_DEFECTS:%=$(BUILD)/oem/%.so)
 OEM_HEADER := $(BUILD)/include/aziot-identity-service/aziot-keys.h
 OEM_BUILD = $(CC) $(WARN) $(CFLAGS) $(SANFLAGS) -D_GNU_SOURCE -shared -fPIC -fvisibility=hidden -I$(dir $(OEM_HEADER)) -o $@ $< -lcrypto
 $(OEM_HEADER): keyd/aziot_keys.h
 	$(Q)install -D -m 0644 $< $@
-$(BUILD)/oem/sample.so $(BUILD)/oem/liar.so: $(BUILD)/oem/%.so: tests/oem/%.c $(OEM_HEADER) Makefile
+$(BUILD)/oem/old.so: tests/oem/sample.c
+$(BUILD)/oem/sample.so $(BUILD)/oem/old.so $(BUILD)/oem/liar.so: $(BUILD)/oem/%.so: tests/oem/%.c $(OEM_HEADER) Makefile
 	@mkdir -p $(@D)
 	$(Q)$(OEM_BUILD)
 $(OEM_DEFECTS:%=$(BUILD)/oem/%.so): $(BUILD)/oem/%.so: tests/oem/sample.c $(OEM_HEADER) Makefile

@@ -49,6 +49,8 @@ struct subject {
 
 extern const struct subject backend_subject;   /* subject_backend.c */
 extern const struct subject functions_subject; /* subject_functions.c */
+/* Has the library version 2.0 alone?  Then keyd answers success to moving and deleting, and nothing happens. */
+bool library_is_old(void);
 
 /* What is tested, from the command line. */
 struct target {
@@ -72,7 +74,7 @@ void must(const char *what, enum outcome got, enum outcome wanted);
 void must_offer(const char *what, enum outcome got);
 
 #define IDS_MAX 32
-/* An id of this row's own, the same in each of its steps; deleted when the row is over. */
+/* An id of this row's and this run's own, the same in each of its steps; deleted when the row is over. */
 const char *id_of(const char *name);
 /* Bytes that a step leaves for the next one of its row. */
 void keep(size_t slot, const struct bytes *value);

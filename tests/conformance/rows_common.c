@@ -404,6 +404,25 @@ ecdsa(void)
 	}
 }
 
+/* In DER an r or s may need a zero in front, which each second one does, or be shorter, as one of 256: enough to meet both. */
+static void
+ecdsa_often(void)
+{
+	AUTO(bytes_done) struct bytes point = { 0 };
+
+	make_pair(id_of("a"), KEY_EC_P256);
+	point = parameter(id_of("a"), KEY_PARAM_EC_POINT);
+	for (size_t i = 0; i < 256; i++) {
+		AUTO(bytes_done) struct bytes digest = judge_random(32);
+		AUTO(bytes_done) struct bytes signature = { 0 };
+
+		must("sign by ECDSA", subject->sign(id_of("a"), KEYD_ECDSA, &digest, &signature),
+		    DONE);
+		if (!judge_ecdsa(&point, &digest, &signature))
+			fail("signature %zu, of %zu bytes, does not verify", i, signature.len);
+	}
+}
+
 static void
 rsa_pkcs1(void)
 {
@@ -422,6 +441,8 @@ rsa_pkcs1(void)
 
 		bytes_done(&out);
 		must("encrypt by RSA_PKCS1", subject->encrypt(id_of("a"), &how, &data, &out), DONE);
+		if (out.len != n.len)
+			fail("the result has %zu bytes, the modulus %zu", out.len, n.len);
 		opened = judge_rsa(&n, &e, true, &out);
 		same("what the public half opens", &opened, &data);
 	}
@@ -501,9 +522,9 @@ moves(void)
 /* --- ids */
 
 #define TEN "0123456789"
-#define LONG                                        \
-	TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN \
-	    "ab" /* 128 bytes with what id_of puts in front */
+#define LONG                                    \
+	TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN \
+	    "01234" /* 128 bytes with the 23 of id_of in front */
 
 static const char *const odd_ids[] = { "a/b", "../x", "..", ".", "%2e%2e%2f", "a b", " ", "A", "a",
 	"gr\xc3\xbcn", "\n", "*?[a]", "'\"`$(x)", "\\", "-rf", "\xf0\x9f\x94\x91", LONG };
@@ -605,6 +626,49 @@ threads(void)
 		pthread_join(thread[i], NULL);
 }
 
+/* Each with a key of its own, which comes and goes. */
+static void *
+come_and_go(void *arg)
+{
+	const struct bytes data = text_bytes("data");
+	const char *id = arg;
+
+	for (size_t i = 0; i < 3; i++) {
+		AUTO(bytes_done) struct bytes mac = { 0 };
+		AUTO(bytes_done) struct bytes again = { 0 };
+
+		if (subject->functions)
+			pthread_mutex_lock(&one_at_a_time);
+		make_key(id);
+		mac = hmac(id, &data);
+		again = hmac(id, &data);
+		same("HMAC of a key of this thread's", &again, &mac);
+		must("delete it", subject->remove(id, KEY_SYMMETRIC), DONE);
+		must("load it then", subject->load(id, KEY_SYMMETRIC), REFUSED);
+		if (subject->functions)
+			pthread_mutex_unlock(&one_at_a_time);
+	}
+	return NULL;
+}
+
+static void
+threads_with_keys(void)
+{
+	pthread_t thread[THREADS];
+	char name[THREADS][8];
+	const char *id[THREADS];
+
+	for (size_t i = 0; i < THREADS; i++) {
+		snprintf(name[i], sizeof(name[i]), "%zu", i);
+		id[i] = id_of(name[i]);
+	}
+	for (size_t i = 0; i < THREADS; i++)
+		if (pthread_create(&thread[i], NULL, come_and_go, (void *)id[i]))
+			fail("no thread");
+	for (size_t i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+}
+
 /* clang-format off */
 const struct row common_rows[] = {
 	{ "a missing key is missing",             "4.3",  { missing } },
@@ -626,6 +690,7 @@ const struct row common_rows[] = {
 	{ "RSA 2048 and its public parameters",   "4.8",  { rsa_parameters } },
 	{ "creating keeps an existing pair",      "4.6",  { keeps_pair } },
 	{ "ECDSA in DER, verified",               "4.12", { ecdsa } },
+	{ "ECDSA, 256 times",                     "4.12", { ecdsa_often } },
 	{ "RSA_PKCS1, opened by the public half", "4.14", { rsa_pkcs1 } },
 	{ "RSA_NO_PADDING, opened as well",       "4.14", { rsa_raw } },
 	{ "mechanisms that do not fit the key",   "3.3",  { misfits } },
@@ -634,6 +699,7 @@ const struct row common_rows[] = {
 	{ "ids of any characters",                "3.4",  { ids } },
 	{ "keys outlive the process",             "3.2",  { before_restart, after_restart } },
 	{ "calls from several threads",           "3.2",  { threads } },
+	{ "threads, each with keys of its own",   "3.2",  { threads_with_keys } },
 };
 /* clang-format on */
 const size_t n_common_rows = ARRAY_LEN(common_rows);

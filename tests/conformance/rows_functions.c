@@ -31,8 +31,8 @@ entry_point(void)
 	expect("version 9", entry(0x09000000, &list), INVALID);
 	expect("version 0", entry(0, &list), INVALID);
 	expect("a NULL pointer", entry(AZIOT_KEYS_VERSION_2_0_0_0, NULL), INVALID);
-	expect("version 2.1", entry(AZIOT_KEYS_VERSION_2_1_0_0, &list), OK);
-	expect("version 2.1 again", entry(AZIOT_KEYS_VERSION_2_1_0_0, &again), OK);
+	expect("its own version", entry(functions.base.version, &list), OK);
+	expect("its own version again", entry(functions.base.version, &again), OK);
 	if (list != again)
 		fail("asked twice it gives two lists");
 }

@@ -14,7 +14,15 @@ static const struct backend *backend;
 static struct backend_config config;
 static struct mech *mech;
 static void *ctx;
+static bool old;
 static _Thread_local struct err last;
+
+/* Every call begins with it: threads of a row are new ones. */
+static void
+begin(void)
+{
+	pool_set_may_block(true);
+}
 
 static enum outcome
 outcome_of(enum err_code code)
@@ -35,7 +43,7 @@ outcome_of(enum err_code code)
 static void
 open_it(void)
 {
-	pool_set_may_block(true);
+	begin();
 	backend = stores_backend(target.backend);
 	if (!backend)
 		fail("this build has no backend %s", target.backend);
@@ -50,6 +58,7 @@ open_it(void)
 		.any_id = true,
 		.parameters = target.parameters,
 		.n_parameters = target.n_parameters };
+	old = strcmp(target.backend, "plugin") == 0 && library_is_old();
 	if (backend->open(&config, &ctx, &last))
 		fail("cannot be opened: %s", err_one_line(&last));
 }
@@ -57,21 +66,29 @@ open_it(void)
 static enum outcome
 create_key(const char *id, unsigned usage)
 {
-	pool_set_may_block(true);
+	begin();
 	return outcome_of(backend->create_key(ctx, id, usage, &last));
 }
 
 static enum outcome
 create_pair(const char *id, enum key_algorithm algorithm)
 {
+	begin();
 	return outcome_of(backend->create_pair(ctx, id, algorithm, &last));
+}
+
+static enum err_code
+find(const char *id, struct key **ret)
+{
+	begin();
+	return backend->find(ctx, id, ret, &last);
 }
 
 static enum outcome
 load(const char *id, enum key_kind kind)
 {
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code = backend->find(ctx, id, &key, &last);
+	enum err_code code = find(id, &key);
 
 	return outcome_of(code ? code : key->backend->check(key, kind, &last));
 }
@@ -79,19 +96,26 @@ load(const char *id, enum key_kind kind)
 static enum outcome
 import(const char *id, unsigned usage, const struct bytes *value)
 {
+	begin();
 	return outcome_of(backend->import_key(ctx, id, usage, value, &last));
 }
 
 static enum outcome
 move(const char *from, const char *to)
 {
+	begin();
+	if (old)
+		not_offered("version 2.0 has no move_key_pair");
 	return outcome_of(backend->move(ctx, from, to, &last));
 }
 
 static enum outcome
 remove_it(const char *id, enum key_kind kind)
 {
+	begin();
 	(void)kind;
+	if (old)
+		not_offered("version 2.0 deletes nothing");
 	return outcome_of(backend->remove(ctx, id, &last));
 }
 
@@ -99,7 +123,7 @@ static enum outcome
 parameter(const char *id, enum key_parameter which, struct bytes *ret)
 {
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code = backend->find(ctx, id, &key, &last);
+	enum err_code code = find(id, &key);
 
 	return outcome_of(code ? code : key->backend->parameter(key, which, ret, &last));
 }
@@ -108,10 +132,8 @@ static enum outcome
 sign(const char *id, enum keyd_mech mechanism, const struct bytes *data, struct bytes *ret)
 {
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code;
+	enum err_code code = find(id, &key);
 
-	pool_set_may_block(true);
-	code = backend->find(ctx, id, &key, &last);
 	return outcome_of(code ? code : key->backend->sign(key, mechanism, data, ret, &last));
 }
 
@@ -120,7 +142,7 @@ encrypt(const char *id, const struct how *how, const struct bytes *in, struct by
 {
 	const struct key_cipher c = { how->cipher, &how->iv, &how->aad };
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code = backend->find(ctx, id, &key, &last);
+	enum err_code code = find(id, &key);
 
 	return outcome_of(code ? code : key->backend->encrypt(key, &c, in, ret, &last));
 }
@@ -130,7 +152,7 @@ decrypt(const char *id, const struct how *how, const struct bytes *in, struct by
 {
 	const struct key_cipher c = { how->cipher, &how->iv, &how->aad };
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code = backend->find(ctx, id, &key, &last);
+	enum err_code code = find(id, &key);
 
 	return outcome_of(code ? code : key->backend->decrypt(key, &c, in, ret, &last));
 }
@@ -139,7 +161,7 @@ static enum outcome
 derive(const char *id, const struct bytes *data, struct bytes *ret)
 {
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code = backend->find(ctx, id, &key, &last);
+	enum err_code code = find(id, &key);
 
 	return outcome_of(code ? code : key->backend->derive(key, data, ret, &last));
 }

@@ -34,16 +34,32 @@ take_2_0(const AZIOT_KEYS_FUNCTION_LIST_2_0_0_0 *f)
 }
 
 static void
-open_it(void)
+load_entry(void)
 {
 	void *library = dlopen(target.library, RTLD_NOW | RTLD_LOCAL);
-	const AZIOT_KEYS_FUNCTION_LIST *list = NULL;
 
 	if (!library)
 		fail("cannot be loaded: %s", dlerror());
 	*(void **)&entry = dlsym(library, "aziot_keys_get_function_list");
 	if (!entry)
 		fail("does not export aziot_keys_get_function_list");
+}
+
+bool
+library_is_old(void)
+{
+	const AZIOT_KEYS_FUNCTION_LIST *list = NULL;
+
+	load_entry();
+	return entry(AZIOT_KEYS_VERSION_2_1_0_0, &list) != AZIOT_KEYS_RC_OK;
+}
+
+static void
+open_it(void)
+{
+	const AZIOT_KEYS_FUNCTION_LIST *list = NULL;
+
+	load_entry();
 	if (entry(AZIOT_KEYS_VERSION_2_1_0_0, &list) == AZIOT_KEYS_RC_OK && list)
 		functions = *(const AZIOT_KEYS_FUNCTION_LIST_2_1_0_0 *)list;
 	else if (entry(AZIOT_KEYS_VERSION_2_0_0_0, &list) == AZIOT_KEYS_RC_OK && list)

@@ -20,17 +20,17 @@ ours() { # ours NAME OFFERED COMMAND...: OFFERED is a pattern of the rows that t
 	fi
 	is "$name: exit status" $status 0
 	is "$name: failed rows" "$(grep ' FAIL' "$T/$name.table")" ""
-	is "$name: rows" "$(grep -cE '^  .* (ok|-: .*)$' "$T/$name.table")" "${ROWS:-27}"
+	is "$name: rows" "$(grep -cE '^  .* (ok|-: .*)$' "$T/$name.table")" "${ROWS:-29}"
 	is "$name: not offered" "$(grep -E ' -: ' "$T/$name.table" | grep -vE "$offered")" ""
 }
 ours file nothing env BACKEND=file "$TOP/tests/conformance/run.sh"
 ours pkcs11 'version 1' env BACKEND=pkcs11 "$TOP/tests/conformance/run.sh"
 ours tpm AEAD env BACKEND=tpm "$TOP/tests/conformance/run.sh"
 mkdir "$T/home" "$T/store"
-ROWS=73 ours library nothing "$TOOL" --set "homedir_path=$T/home" "$BUILD/lib/libaziot_keys.so"
+ROWS=77 ours library nothing "$TOOL" --set "homedir_path=$T/home" "$BUILD/lib/libaziot_keys.so"
 
 # --- the document's configuration is one
-sed -n '/^```toml/,/^```/{/^```/!p}' "$DOC" >"$T/keyd.toml"
+awk '/^...toml$/ {in_it = 1; next} /^```$/ {in_it = 0} in_it' "$DOC" >"$T/keyd.toml"
 "$BIN/keyd" --config "$T/keyd.toml" --config-dir "$T/none" --check >"$T/check.log" 2>&1
 ok "keyd --check likes the document's configuration" $?
 
@@ -45,8 +45,10 @@ if [ -z "$INSTRUMENTED" ]; then
 else
 	cp "$BUILD/oem/sample.so" "$T/libsample.so"
 fi
-BACKEND=$T/libsample.so SET="store_path=$T/store" ROWS=73 ours sample nothing "$TOP/tests/conformance/run.sh"
+BACKEND=$T/libsample.so SET="store_path=$T/store" ROWS=77 ours sample nothing "$TOP/tests/conformance/run.sh"
 is "it leaves no key behind" "$(ls "$T/store")" ""
+mkdir "$T/old"
+ROWS=77 ours old 'version' "$TOOL" --set "store_path=$T/old" "$BUILD/oem/old.so"
 # the header is plain C
 gcc -std=c99 -pedantic -Wall -Wextra -Werror -fsyntax-only "$TOP/keyd/aziot_keys.h" >"$T/header.log" 2>&1
 ok "the header is C99" $?
