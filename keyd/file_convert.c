@@ -110,12 +110,15 @@ file_convert_serve(struct daemon *d, struct err *err)
 	const struct file_convert *c = ((struct keyd *)d->service)->convert;
 	bool wrapped = strcmp(d->role->name, "wrap") == 0;
 	struct file_counts n = { 0 };
+	AUTO(str_freep) char *told = NULL;
 
 	if (file_convert(c->store, wrapped, stderr, &n, err))
 		return err->code;
-	printf("%lu %s, %lu were already, %lu failed\n", n.changed,
-	    wrapped ? "wrapped" : "unwrapped", n.were_so, n.failed);
-	d->exit_status = n.failed > 0 || fflush(stdout) != 0;
+	if (str_format(&told, err, "%lu %s, %lu were already, %lu failed\n", n.changed,
+		wrapped ? "wrapped" : "unwrapped", n.were_so, n.failed))
+		return err->code;
+	/* stdio would ask whether it is a terminal */
+	d->exit_status = write(STDOUT_FILENO, told, strlen(told)) < 0 || n.failed > 0;
 	return ERR_OK;
 }
 

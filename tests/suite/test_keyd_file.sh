@@ -112,6 +112,8 @@ answer "moved key" 200
 convert unwrap
 is "edgekeep keys unwrap" "$CODE $OUT" "0 5 unwrapped, 0 were already, 0 failed"
 is "none is wrapped" "$(wrapped)" 0
+AZIOT_LOG=info "${AS_KEYD[@]}" "$BIN/edgekeep" keys unwrap >/dev/null 2>&1
+is "to a device, as a terminal is one" $? 0
 is "the key is what it was" "$(cat "$KEYS"/fresh-*.key)" "a fresh key"
 convert wrap
 
