@@ -87,11 +87,13 @@ add_rules(const struct keyd *keyd, struct status_resp *out, struct err *err)
 enum err_code
 keyd_status(void *service, const struct request *req, struct response *resp, struct err *err)
 {
+	const struct keyd *keyd = service;
 	AUTO(status_resp_done) struct status_resp out = { 0 };
 
 	(void)req;
-	if (describe(service, &out, err) || add_workers(service, &out, err) ||
-	    add_rules(service, &out, err))
+	if (describe(keyd, &out, err) ||
+	    status_fact(&out, "memory", memory_lock_name(keyd->daemon->memory), err) ||
+	    add_workers(keyd, &out, err) || add_rules(keyd, &out, err))
 		return err->code;
 	return response_json(resp, 200, status_resp_fields, &out, err);
 }

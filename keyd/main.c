@@ -49,6 +49,7 @@ static const struct daemon_spec spec = {
 	.config_dir_env = "AZIOT_KEYD_CONFIG_DIR",
 	.other_dir = "/var/lib/aziot/certd",
 	.config_exit = 1,
+	.keeps_keys = 1,
 	.load = keyd_load,
 	.roles = roles,
 };

@@ -113,10 +113,10 @@ const struct sandbox_role keyd_worker_network_sandbox = {
 
 /* --- a filter outlives exec, so a spawner is allowed what its workers will be */
 
-static SANDBOX_CALLS(worker_start, "a worker before its own policy", "prlimit64:any", "unlinkat",
-    "pwrite64", "ftruncate", "fdatasync", "flock", "rmdir", "getuid", "getgid", "getcwd", "uname",
-    "sysinfo", "ioctl", "eventfd2", "pipe2", "sched_getaffinity", "getsockname", "getpeername",
-    "statfs", "fstatfs", "bind", "sendmmsg");
+static SANDBOX_CALLS(worker_start, "a worker before its own policy", "mlockall", "mlock2",
+    "prlimit64:any", "unlinkat", "pwrite64", "ftruncate", "fdatasync", "flock", "rmdir", "getuid",
+    "getgid", "getcwd", "uname", "sysinfo", "ioctl", "eventfd2", "pipe2", "sched_getaffinity",
+    "getsockname", "getpeername", "statfs", "fstatfs", "bind", "sendmmsg");
 
 static const struct sandbox_calls *const spawner_calls[] = {
 	&sandbox_runtime,

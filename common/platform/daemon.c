@@ -104,6 +104,8 @@ settle(const struct daemon_spec *spec)
 	umask(077);
 	setrlimit(RLIMIT_CORE, &no_core);
 	mallopt(M_ARENA_MAX, ARENAS_MAX);
+	if (spec->keeps_keys)
+		memory_wipe_freed();
 	log_init(getenv("AZIOT_LOG"), spec->name);
 }
 
@@ -137,6 +139,19 @@ warm_up(void)
 	peer_has_pidfd();
 }
 
+/* Where a sanitizer needs memory beyond any limit there is nothing to lock. */
+static void
+lock_memory(struct daemon *d)
+{
+	if (!d->spec->keeps_keys || daemon_instrumented())
+		return;
+	d->memory = memory_lock();
+	if (d->memory != MEMORY_ALL_LOCKED && !d->role->name)
+		log_warn(
+		    "memory: %s; LimitMEMLOCK=infinity in the unit keeps all of it out of swap",
+		    memory_lock_name(d->memory));
+}
+
 static enum err_code
 confine(struct daemon *d, const struct daemon_role *role, struct err *err)
 {
@@ -161,6 +176,7 @@ start(struct daemon *d, struct err *err)
 		listen_set_owner(d->user.uid, d->user.gid);
 	if (role->open && role->open(d, err))
 		return err->code;
+	lock_memory(d);
 	if (d->switch_user && privs_become(&d->user, err))
 		return err->code;
 	/* first, so that a spawner that it forks is as small as it can be */
@@ -194,13 +210,15 @@ reload(struct daemon *d)
 
 /* The next signal, or -1.  Once, when the work of starting is over, memory that it took goes back. */
 static int
-next_signal(const sigset_t *signals, bool *settled)
+next_signal(const struct daemon *d, const sigset_t *signals, bool *settled)
 {
 	static const struct timespec settling = { SETTLE_S, 0 };
 	int signal = *settled ? sigwaitinfo(signals, NULL) : sigtimedwait(signals, NULL, &settling);
 
 	if (signal < 0 && errno == EAGAIN) {
-		malloc_trim(0);
+		/* the kernel takes no locked page back, and what is trimmed off the heap comes back unlocked */
+		if (d->memory == MEMORY_NOT_LOCKED)
+			malloc_trim(0);
 		*settled = true;
 	}
 	return signal;
@@ -212,7 +230,7 @@ wait_for_end(struct daemon *d, const sigset_t *signals)
 	bool settled = false;
 
 	for (;;) {
-		switch (next_signal(signals, &settled)) {
+		switch (next_signal(d, signals, &settled)) {
 		case SIGHUP:
 			reload(d);
 			break;

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "platform/memory.h"
 #include "platform/privs.h"
 #include "platform/sandbox.h"
 
@@ -11,13 +12,13 @@
  * The skeleton that every daemon runs in.  main.c declares a struct daemon_spec and calls daemon_main; the order is the same
  * everywhere (architecture.md 4):
  *
- *   arguments, environment, log -> load (configuration) -> open (what needs privilege: sockets, TCTI)
+ *   arguments, environment, log -> load (configuration) -> open (what needs privilege: sockets, TCTI) -> memory locked
  *   -> become the service user -> prepare (the spawner first: spawn.h; state; warm-up: one signature, one getaddrinfo)
  *   -> no_new_privs, no capabilities, non-dumpable, Landlock, seccomp -> serve (threads start here) -> READY=1
  *   -> signals until SIGTERM or SIGINT -> STOPPING=1 -> stop (5 s of grace) -> done -> exit 0
  *
  * daemon_main itself sets umask 077, forbids core files, ignores SIGPIPE, calls listen_init and, between prepare and the policy,
- * tzset and libcrypto for a first random number.  Ten seconds after READY it gives freed memory back to the kernel.  The main thread runs reload, stop and done; it may block.  SIGTERM or SIGINT during stop ends the process at once.
+ * tzset and libcrypto for a first random number.  Ten seconds after READY it gives freed memory back to the kernel, but where memory is locked.  The main thread runs reload, stop and done; it may block.  SIGTERM or SIGINT during stop ends the process at once.
  * SIGHUP runs reload.  A step that fails ends the process with its text and causes on stderr and status 1,
  * or spec->config_exit when load failed.
  */
@@ -52,6 +53,7 @@ struct daemon_spec {
 	const char *config_dir_env;  /* "AZIOT_KEYD_CONFIG_DIR" */
 	const char *other_dir;	     /* another daemon's directory, for the probe */
 	int config_exit;	     /* exit status for a bad configuration: 1; edged 153 */
+	int keeps_keys; /* memory is locked, and libcrypto wipes what it frees: memory.h */
 	/* Read the configuration into d->service (allocated here).  Also all that `--check` does; warnings go to the log. */
 	enum err_code (*load)(struct daemon *d, struct err *err);
 	const struct daemon_role
@@ -71,6 +73,7 @@ struct daemon {
 	const char *engine_socket; /* set by load where there is one, for the probe */
 	const char *state_dir;	   /* set by load: this daemon's own directory, for the probe */
 	int ending;		   /* daemon_end or a signal came */
+	enum memory_lock memory;
 	int exit_status; /* what daemon_main returns after an orderly end; set before daemon_end */
 };
 

@@ -41,7 +41,7 @@ printf '[aziot_keys]\nhomedir_path = "%s/home"\n[endpoints]\naziot_keyd = "unix:
 up
 is "no worker: no process" "$(pgrep -cP "${PID[keyd]}")" 0
 http "$S" GET "/status?$V"
-answer "no worker: status" 200 '.facts == null'
+answer "no worker: status" 200 '.facts | has("key worker file") | not'
 stop keyd
 
 # --- files in a worker
