@@ -228,7 +228,7 @@ remote_call(struct remote *r, const struct worker_question *q, struct bytes *ret
 
 	if (take_channel(r, deadline_ms, &c, err))
 		return err->code;
-	code = worker_ask(&c->end, q, deadline_ms, &answer, err);
+	code = worker_ask(&c->end, q, &answer, err);
 	/* a process whose library wrote where it must not has answered its last (backend.h) */
 	if (!code && answer.error.code == ERR_PROTOCOL)
 		broken = &answer.error;
@@ -328,30 +328,32 @@ greet(struct remote *r, int control, bool *ret_told, struct err *err)
 		.op = WORKER_HELLO, .arg = r->config.channels, .part = { text_of(r->config.name) }
 	};
 	AUTO(worker_answer_done) struct worker_answer answer = { 0 };
-	struct worker_channel c = { .fd = control };
+	struct worker_channel c;
 	unsigned patience = r->config.deadline_ms > START_MS ? r->config.deadline_ms : START_MS;
 
-	if (worker_ask(&c, &hello, clock_mono_ms() + patience, &answer, err))
+	if (worker_channel_init(&c, control, patience, err) || worker_ask(&c, &hello, &answer, err))
 		return err->code;
 	*err = answer.error;
 	*ret_told = err->code != ERR_OK;
 	return err->code;
 }
 
-static bool
-open_channels(struct remote *r, const struct ends *e)
+static enum err_code
+open_channels(struct remote *r, const struct ends *e, struct err *err)
 {
-	bool go;
+	struct channel channels[WORKER_CHANNELS_MAX] = { 0 };
 
+	for (unsigned i = 0; i < r->config.channels; i++)
+		if (worker_channel_init(
+			&channels[i].end, e->ours[1 + i], r->config.deadline_ms, err))
+			return err->code;
 	pthread_mutex_lock(&r->lock);
-	go = r->state != STOPPED;
-	for (unsigned i = 0; go && i < r->config.channels; i++)
-		r->channels[i] = (struct channel){ .end = { .fd = e->ours[1 + i] } };
-	if (go)
+	memcpy(r->channels, channels, sizeof(channels));
+	if (r->state != STOPPED)
 		r->state = SERVING;
 	pthread_cond_broadcast(&r->changed);
 	pthread_mutex_unlock(&r->lock);
-	return go;
+	return ERR_OK;
 }
 
 /* Until the process ends, a call broke off, it is to retire, or remotes_stop: all of them end the control socket. */
@@ -505,7 +507,7 @@ life(struct remote *r, struct err *err)
 		return err->code;
 	set_pid(r, pid);
 	if (announce(r, e.ours[0]) && greet(r, e.ours[0], &told, &start) == ERR_OK &&
-	    open_channels(r, &e))
+	    open_channels(r, &e, &start) == ERR_OK)
 		wait_for_end(e.ours[0]);
 	close_channels(r, &e);
 	close_all(e.ours, e.n);
@@ -605,8 +607,8 @@ keep(void *arg)
 static enum err_code
 start(struct remote *r, struct err *err)
 {
-	/* a thread for each channel; one caller has half of them at most (pool.h) */
-	if (pool_new(r->config.channels, QUEUE_MAX, &r->lane, err))
+	/* one caller has half of the threads at most (pool.h), and may then use all channels */
+	if (pool_new(2 * r->config.channels, QUEUE_MAX, &r->lane, err))
 		return err->code;
 	errno = pthread_create(&r->keeper, NULL, keep, r);
 	if (errno)

@@ -14,7 +14,8 @@ static const int network[] = { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_UNSPEC
  * workers.  It makes no other socket and calls nobody, so it has neither socket() nor connect().
  */
 static SANDBOX_CALLS(lock_files, "share key files with `edgekeep keys wrap`", "flock");
-static SANDBOX_CALLS(worker_pairs, "talk to a key worker that is started again", "socketpair");
+static SANDBOX_CALLS(
+    worker_pairs, "talk to key workers, and to those that follow them", "socketpair", "recvmsg");
 
 static const struct sandbox_calls *const calls[] = {
 	&sandbox_runtime,
@@ -33,7 +34,7 @@ const struct sandbox_role keyd_sandbox = {
 
 /* --- key workers: no HTTP; what they are asked comes over descriptors that they are born with */
 
-static SANDBOX_CALLS(channels, "keyd's questions", "recvfrom", "sendmsg", "shutdown");
+static SANDBOX_CALLS(channels, "keyd's questions", "recvfrom", "recvmsg", "sendmsg", "shutdown");
 
 static const struct sandbox_calls *const worker_file_calls[] = {
 	&sandbox_runtime,

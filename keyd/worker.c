@@ -15,7 +15,7 @@
 
 /* A library that leaks is not let go on until the machine is out of memory: beyond this much over its start keyd starts another. */
 #define GROWTH_MAX ((size_t)128 << 20)
-#define LOOK_EVERY 64 /* answers: to look takes a tenth of a token's signature */
+#define LOOK_EVERY 16 /* calls: to look takes a tenth of a token's signature */
 
 struct worker {
 	const struct backend *backend;
@@ -23,7 +23,7 @@ struct worker {
 	struct cache *cache;
 	int statm;     /* /proc/self/statm; -1: not to be had */
 	size_t memory; /* bytes resident at the start */
-	atomic_uint answered;
+	atomic_uint calls;
 };
 
 /* --- open and close */
@@ -254,6 +254,14 @@ static enum err_code (*const answers[WORKER_OPS])(
 	[WORKER_DERIVE] = do_use,
 };
 
+static bool
+has_grown(struct worker *w)
+{
+	if (atomic_fetch_add_explicit(&w->calls, 1, memory_order_relaxed) % LOOK_EVERY != 0)
+		return false;
+	return memory_of(w) > w->memory + GROWTH_MAX;
+}
+
 static enum err_code
 answer_one(struct worker *w, int fd, const struct worker_received *r, struct err *err)
 {
@@ -262,8 +270,7 @@ answer_one(struct worker *w, int fd, const struct worker_received *r, struct err
 
 	/* what was returned counts, whatever an earlier attempt has left behind; and who may do what is keyd's alone to say */
 	a.error.code = code == ERR_DENIED ? ERR_CRYPTO : code;
-	a.last = atomic_fetch_add(&w->answered, 1) % LOOK_EVERY == 0 &&
-		 memory_of(w) > w->memory + GROWTH_MAX;
+	a.last = has_grown(w);
 	return worker_reply(fd, r, &a, err);
 }
 

@@ -1,7 +1,6 @@
 #include "keyd/worker_proto.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -82,22 +81,10 @@ len_fits(const struct part_rule *rule, uint32_t len)
 	return rule->string ? len >= 1 && len <= rule->max + 1 : len <= rule->max;
 }
 
-/* --- octets over a socket */
+/* --- octets over a socket, which itself knows how long a single wait may be: worker_channel_init */
 
 #define NEVER UINT64_MAX
-
-/* Wait until fd is ready; false when the deadline has passed. */
-static bool
-ready(int fd, short events, uint64_t deadline_ms)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-	int n;
-
-	do
-		n = poll(&p, 1, deadline_ms == NEVER ? -1 : clock_left_ms(deadline_ms));
-	while (n < 0 && errno == EINTR);
-	return n > 0;
-}
+#define AHEAD 512 /* octets behind a head that are read with it: most frames whole */
 
 static enum err_code
 gone(struct err *err)
@@ -117,26 +104,81 @@ odd(struct err *err)
 	return err_set(err, ERR_PROTOCOL, "the other process sent an odd frame");
 }
 
+/* What a call that gave n and errno means: go on (ERR_OK), or not.  The clock is for who sends one octet at a time. */
+static enum err_code
+judge(ssize_t n, uint64_t deadline_ms, struct err *err)
+{
+	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
+		return late(err);
+	if (n == 0 || (n < 0 && errno != EINTR))
+		return gone(err);
+	return deadline_ms == NEVER || clock_left_ms(deadline_ms) > 0 ? ERR_OK : late(err);
+}
+
 static enum err_code
 get(int fd, void *data, size_t len, uint64_t deadline_ms, struct err *err)
 {
 	uint8_t *at = data;
 
 	while (len > 0) {
-		ssize_t n = recv(fd, at, len, deadline_ms == NEVER ? 0 : MSG_DONTWAIT);
+		ssize_t n = recv(fd, at, len, 0);
 
+		if ((size_t)n == len)
+			return ERR_OK;
+		if (judge(n, deadline_ms, err))
+			return err->code;
 		if (n > 0) {
 			at += n;
 			len -= (size_t)n;
-		} else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-			return gone(err);
-		else if (!ready(fd, POLLIN, deadline_ms))
-			return late(err);
+		}
 	}
 	return ERR_OK;
 }
 
-/* Drop the first n octets of what iov still has to send. */
+/* A frame as it is read. */
+struct reader {
+	int fd;
+	uint64_t deadline_ms;
+	size_t n; /* octets of what is ahead */
+	uint8_t ahead[AHEAD];
+};
+
+static void
+reader_done(struct reader *r)
+{
+	mem_wipe(r->ahead, r->n);
+}
+
+static enum err_code
+get_head(struct reader *r, void *head, size_t len, struct err *err)
+{
+	struct iovec iov[] = { { head, len }, { r->ahead, AHEAD } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = ARRAY_LEN(iov) };
+	ssize_t n;
+
+	do
+		n = recvmsg(r->fd, &msg, 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return judge(n, r->deadline_ms, err);
+	if ((size_t)n < len)
+		return get(r->fd, (uint8_t *)head + n, len - (size_t)n, r->deadline_ms, err);
+	r->n = (size_t)n - len;
+	return ERR_OK;
+}
+
+/* What belongs to the head; there is nothing behind it, for each waits for the other. */
+static enum err_code
+get_rest(struct reader *r, void *data, size_t len, struct err *err)
+{
+	if (r->n > len)
+		return odd(err);
+	if (r->n > 0)
+		memcpy(data, r->ahead, r->n);
+	return get(r->fd, (uint8_t *)data + r->n, len - r->n, r->deadline_ms, err);
+}
+
+/* Drop the first n octets of what is still to be sent. */
 static void
 advance(struct msghdr *msg, size_t n)
 {
@@ -156,18 +198,15 @@ put(int fd, struct iovec *iov, size_t n_iov, uint64_t deadline_ms, struct err *e
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = n_iov };
 
-	advance(&msg, 0);
-	while (msg.msg_iovlen > 0) {
-		ssize_t n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	for (;;) {
+		ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL);
 
-		if (n >= 0)
-			advance(&msg, (size_t)n);
-		else if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS)
-			return gone(err);
-		else if (!ready(fd, POLLOUT, deadline_ms))
-			return late(err);
+		advance(&msg, n > 0 ? (size_t)n : 0);
+		if (msg.msg_iovlen == 0)
+			return ERR_OK;
+		if (judge(n, deadline_ms, err))
+			return err->code;
 	}
-	return ERR_OK;
 }
 
 /* --- keyd's end */
@@ -222,12 +261,11 @@ make_printable(char *text)
 }
 
 static enum err_code
-read_error(
-    int fd, const struct answer_head *head, uint64_t deadline_ms, struct err *ret, struct err *err)
+read_error(struct reader *r, const struct answer_head *head, struct err *ret, struct err *err)
 {
 	if (head->len >= sizeof(ret->text))
 		return odd(err);
-	if (get(fd, ret->text, head->len, deadline_ms, err))
+	if (get_rest(r, ret->text, head->len, err))
 		return err->code;
 	ret->text[head->len] = '\0';
 	make_printable(ret->text);
@@ -237,14 +275,14 @@ read_error(
 }
 
 static enum err_code
-read_value(int fd, enum worker_op op, const struct answer_head *head, uint64_t deadline_ms,
-    struct bytes *ret, struct err *err)
+read_value(struct reader *r, enum worker_op op, const struct answer_head *head, struct bytes *ret,
+    struct err *err)
 {
 	AUTO(bytes_done) struct bytes value = { 0 };
 
 	if (head->len < rules[op].value_min || head->len > rules[op].value_max)
 		return odd(err);
-	if (bytes_alloc(&value, head->len, err) || get(fd, value.data, head->len, deadline_ms, err))
+	if (bytes_alloc(&value, head->len, err) || get_rest(r, value.data, head->len, err))
 		return err->code;
 	if (op == WORKER_EXISTS && value.data[0] > 1)
 		return odd(err);
@@ -256,25 +294,40 @@ static enum err_code
 read_answer(const struct worker_channel *c, enum worker_op op, uint64_t deadline_ms,
     struct worker_answer *ret, struct err *err)
 {
+	AUTO(reader_done) struct reader r = { .fd = c->fd, .deadline_ms = deadline_ms, .n = 0 };
 	struct answer_head head;
 
-	if (get(c->fd, &head, sizeof(head), deadline_ms, err))
+	if (get_head(&r, &head, sizeof(head), err))
 		return err->code;
 	if (head.seq != c->seq || head.last > 1)
 		return odd(err);
 	ret->last = head.last;
 	if (head.code == ERR_OK && head.status == 0)
-		return read_value(c->fd, op, &head, deadline_ms, &ret->value, err);
+		return read_value(&r, op, &head, &ret->value, err);
 	if (!is_backend_error(head.code))
 		return odd(err);
-	return read_error(c->fd, &head, deadline_ms, &ret->error, err);
+	return read_error(&r, &head, &ret->error, err);
 }
 
 enum err_code
-worker_ask(struct worker_channel *c, const struct worker_question *q, uint64_t deadline_ms,
-    struct worker_answer *ret, struct err *err)
+worker_channel_init(struct worker_channel *c, int fd, unsigned deadline_ms, struct err *err)
+{
+	const struct timeval wait = { .tv_sec = deadline_ms / 1000,
+		.tv_usec = (deadline_ms % 1000) * 1000 };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)))
+		return err_errno(err, "could not set a socket's deadline");
+	*c = (struct worker_channel){ .fd = fd, .deadline_ms = deadline_ms };
+	return ERR_OK;
+}
+
+enum err_code
+worker_ask(struct worker_channel *c, const struct worker_question *q, struct worker_answer *ret,
+    struct err *err)
 {
 	AUTO(worker_answer_done) struct worker_answer answer = { 0 };
+	uint64_t deadline_ms = clock_mono_ms() + c->deadline_ms;
 
 	c->seq++;
 	if (send_question(c, q, deadline_ms, err) ||
@@ -333,11 +386,12 @@ enum err_code
 worker_receive(int fd, struct worker_received *ret, struct err *err)
 {
 	AUTO(worker_received_done) struct worker_received r = { 0 };
+	AUTO(reader_done) struct reader reader = { .fd = fd, .deadline_ms = NEVER, .n = 0 };
 	struct question_head head;
 	size_t len;
 
-	if (get(fd, &head, sizeof(head), NEVER, err) || check_head(&head, &len, err) ||
-	    bytes_alloc(&r.memory, len, err) || get(fd, r.memory.data, len, NEVER, err) ||
+	if (get_head(&reader, &head, sizeof(head), err) || check_head(&head, &len, err) ||
+	    bytes_alloc(&r.memory, len, err) || get_rest(&reader, r.memory.data, len, err) ||
 	    cut(&head, &r, err))
 		return err->code;
 	r.q.op = (enum worker_op)head.op;

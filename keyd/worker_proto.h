@@ -57,17 +57,21 @@ void worker_answer_done(struct worker_answer *a); /* for AUTO() */
 /* keyd's end of one socket. */
 struct worker_channel {
 	int fd;
-	uint32_t seq; /* of the last question */
+	unsigned deadline_ms; /* of a question and its answer */
+	uint32_t seq;	      /* of the last question */
 };
 
+/* fd stays the caller's. */
+enum err_code worker_channel_init(
+    struct worker_channel *c, int fd, unsigned deadline_ms, struct err *err) MUST_CHECK;
 /*
- * Ask and wait until the monotonic deadline.  An error here is about the worker and the socket is of no use
- * afterwards: ERR_TIMEOUT, ERR_UNREACHABLE: it is gone, ERR_PROTOCOL: it said something odd, ERR_NOMEM.  But for ERR_INVALID:
- * the question is beyond the bounds, and nothing was sent.
+ * Ask and wait.  An error here is about the worker and the channel is of no use afterwards: ERR_TIMEOUT (up to twice the deadline
+ * where it gives its answer away one octet at a time), ERR_UNREACHABLE: it is gone, ERR_PROTOCOL: it said something odd, ERR_NOMEM.
+ * But for ERR_INVALID: the question is beyond the bounds, and nothing was sent.
  * In the answer: no code that a backend may not give, a value of a length that fits the question, text that is printable.
  */
 enum err_code worker_ask(struct worker_channel *c, const struct worker_question *q,
-    uint64_t deadline_ms, struct worker_answer *ret, struct err *err) MUST_CHECK;
+    struct worker_answer *ret, struct err *err) MUST_CHECK;
 
 /* The worker's end.  A question as it was received; it borrows from memory. */
 struct worker_received {

@@ -91,31 +91,52 @@ queued_for(const struct pool *pool, uint32_t owner)
 	return n;
 }
 
-/* Take the oldest job whose owner has a thread left of its share.  The queue is short, so it is searched in order. */
+/* The oldest job whose owner has a thread left of its share, or n_queued.  The queue is short, so it is searched in order. */
+static unsigned
+next_job(const struct pool *pool)
+{
+	unsigned i = 0;
+
+	while (i < pool->n_queued &&
+	       running_for(pool, pool->queue[i].owner) >= share_of(pool->workers_max))
+		i++;
+	return i;
+}
+
 static bool
 take_job(struct pool *pool, struct job *ret)
 {
-	for (unsigned i = 0; i < pool->n_queued; i++) {
-		if (running_for(pool, pool->queue[i].owner) >= share_of(pool->workers_max))
-			continue;
-		*ret = pool->queue[i];
-		pool->n_queued--;
-		memmove(&pool->queue[i], &pool->queue[i + 1],
-		    (pool->n_queued - i) * sizeof(pool->queue[0]));
-		return true;
-	}
-	return false;
+	unsigned i = next_job(pool);
+
+	if (i == pool->n_queued)
+		return false;
+	*ret = pool->queue[i];
+	pool->n_queued--;
+	memmove(
+	    &pool->queue[i], &pool->queue[i + 1], (pool->n_queued - i) * sizeof(pool->queue[0]));
+	return true;
+}
+
+/* Is there work for a thread that waits?  One that is woken for nothing costs as much as a short job. */
+static bool
+wants_thread(const struct pool *pool)
+{
+	return pool->n_busy < pool->n_workers && next_job(pool) < pool->n_queued;
 }
 
 static void
 work_on(struct worker *self, const struct job *job)
 {
 	struct pool *pool = self->pool;
+	bool more;
 
 	self->busy = true;
 	self->owner = job->owner;
 	pool->n_busy++;
+	more = wants_thread(pool);
 	pthread_mutex_unlock(&pool->lock);
+	if (more)
+		pthread_cond_signal(&pool->work);
 	job->fn(job->arg);
 	pthread_mutex_lock(&pool->lock);
 	self->busy = false;
@@ -177,7 +198,8 @@ grow(struct pool *pool)
 	struct err unable = { 0 };
 
 	/* where there can be no more, those that are there come to the job later */
-	if (pool->n_queued > pool->n_workers - pool->n_busy && pool->n_workers < pool->workers_max)
+	if (next_job(pool) < pool->n_queued && pool->n_queued > pool->n_workers - pool->n_busy &&
+	    pool->n_workers < pool->workers_max)
 		(void)add_worker(pool, &unable);
 }
 
@@ -215,6 +237,7 @@ enum err_code
 pool_submit(struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct err *err)
 {
 	enum err_code code = ERR_OK;
+	bool wake = false;
 
 	pthread_mutex_lock(&pool->lock);
 	if (pool->stopping || pool->n_queued == pool->queue_max ||
@@ -222,13 +245,13 @@ pool_submit(struct pool *pool, uint32_t owner, pool_run *fn, void *job, struct e
 		code = err_set(err, ERR_BUSY, "busy");
 	} else {
 		pool->queue[pool->n_queued++] = (struct job){ owner, fn, job };
-		/* beyond the owner's share one of its own threads will look for it; another would only wake in vain */
-		if (running_for(pool, owner) < share_of(pool->workers_max)) {
-			grow(pool);
-			pthread_cond_signal(&pool->work);
-		}
+		grow(pool);
+		wake = wants_thread(pool);
 	}
 	pthread_mutex_unlock(&pool->lock);
+	/* behind the lock, or who is woken would wait for that */
+	if (wake)
+		pthread_cond_signal(&pool->work);
 	return code;
 }
 

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "keyd/backend.h"
 #include "keyd/worker_proto.h"
 
@@ -51,9 +50,10 @@ be_answered(enum worker_op op, const uint8_t *data, size_t len)
 	struct worker_answer a = { 0 };
 	struct err err = { 0 };
 	int other;
-	struct worker_channel c = { .fd = saying(data, len, &other) };
+	struct worker_channel c;
 
-	if (worker_ask(&c, &q, clock_mono_ms() + 1000, &a, &err) == ERR_OK) {
+	HOLDS(worker_channel_init(&c, saying(data, len, &other), 1000, &err) == ERR_OK);
+	if (worker_ask(&c, &q, &a, &err) == ERR_OK) {
 		HOLDS(a.error.code < ERR_CODES && a.error.code != ERR_WOULD_BLOCK);
 		HOLDS(a.value.len <= WORKER_VALUE_MAX);
 		for (const char *at = a.error.text; *at; at++)

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "keyd/backend.h"
 #include "keyd/worker_proto.h"
 
@@ -89,17 +88,17 @@ talk(size_t row)
 	AUTO(worker_answer_done) struct worker_answer a = { 0 };
 	struct worker_question q = { .op = talks[row].op, .arg = talks[row].arg };
 	struct peer_of_test p = { .value = talks[row].value };
-	struct worker_channel c = { .seq = UINT32_MAX };
+	struct worker_channel c;
 	struct err err = { 0 };
 	pthread_t thread;
 	int pair[2];
 
 	memcpy(q.part, talks[row].part, sizeof(q.part));
 	pair_of(pair);
-	c.fd = pair[0];
+	ck_ok(worker_channel_init(&c, pair[0], 30000, &err));
 	p.fd = pair[1];
 	pthread_create(&thread, NULL, answer_once, &p);
-	ck_ok(worker_ask(&c, &q, clock_mono_ms() + 5000, &a, &err));
+	ck_ok(worker_ask(&c, &q, &a, &err));
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(p.got.q.op, q.op);
 	ck_assert_uint_eq(p.got.q.arg, q.arg);
@@ -133,16 +132,16 @@ START_TEST(test_the_longest)
 		.part = { TEXT("id"), { text, WORKER_DATA_MAX }, { text, WORKER_DATA_MAX } } };
 	struct peer_of_test p = { .value = memset(
 				      calloc(1, WORKER_VALUE_MAX + 1), 'v', WORKER_VALUE_MAX) };
-	struct worker_channel c = { 0 };
+	struct worker_channel c;
 	struct err err = { 0 };
 	pthread_t thread;
 	int pair[2];
 
 	pair_of(pair);
-	c.fd = pair[0];
+	ck_ok(worker_channel_init(&c, pair[0], 30000, &err));
 	p.fd = pair[1];
 	pthread_create(&thread, NULL, answer_once, &p);
-	ck_ok(worker_ask(&c, &q, clock_mono_ms() + 30000, &a, &err));
+	ck_ok(worker_ask(&c, &q, &a, &err));
 	pthread_join(thread, NULL);
 	ck_assert_uint_eq(p.got.q.part[2].len, WORKER_DATA_MAX);
 	ck_assert_uint_eq(a.value.len, WORKER_VALUE_MAX);
@@ -168,18 +167,18 @@ START_TEST(test_no_question_beyond_the_bounds)
 		{ WORKER_CREATE_PAIR, KEY_ALGORITHMS, { TEXT("id") } },
 		{ WORKER_FIND, 0, { TEXT("id"), TEXT("more") } },
 	};
-	struct worker_channel c = { 0 };
+	struct worker_channel c;
+	struct err none = { 0 };
 	int pair[2];
 	char octet;
 
 	pair_of(pair);
-	c.fd = pair[0];
+	ck_assert_int_eq(worker_channel_init(&c, pair[0], 1000, &none), ERR_OK);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct worker_answer a;
 		struct err err = { 0 };
 
-		ck_assert_int_eq(
-		    worker_ask(&c, &rows[i], clock_mono_ms() + 1000, &a, &err), ERR_INVALID);
+		ck_assert_int_eq(worker_ask(&c, &rows[i], &a, &err), ERR_INVALID);
 	}
 	ck_assert_int_eq(recv(pair[1], &octet, 1, MSG_DONTWAIT), -1);
 	close(pair[0]);
@@ -194,16 +193,16 @@ static enum err_code
 hear(enum worker_op op, const void *octets, size_t len, bool ended, struct worker_answer *a)
 {
 	const struct worker_question q = { .op = op, .part = { TEXT("id") } };
-	struct worker_channel c = { 0 };
+	struct worker_channel c;
 	struct err err = { 0 };
 	int pair[2];
 
 	pair_of(pair);
-	c.fd = pair[0];
+	ck_ok(worker_channel_init(&c, pair[0], 20, &err));
 	ck_assert_int_eq(send(pair[1], octets, len, 0), (ssize_t)len);
 	if (ended)
 		shutdown(pair[1], SHUT_WR);
-	(void)!worker_ask(&c, &q, clock_mono_ms() + 20, a, &err);
+	(void)!worker_ask(&c, &q, a, &err);
 	close(pair[0]);
 	close(pair[1]);
 	return err.code;
@@ -217,6 +216,7 @@ START_TEST(test_lying_answers)
 		enum err_code code;
 	} rows[] = {
 		{ WORKER_SIGN, { 1, 0, 0, 0, 64 }, ERR_OK },
+		{ WORKER_SIGN, { 1, 0, 0, 0, 63 }, ERR_PROTOCOL }, /* more comes */
 		{ WORKER_SIGN, { 0, 0, 0, 0, 64 }, ERR_PROTOCOL },
 		{ WORKER_SIGN, { 2, 0, 0, 0, 64 }, ERR_PROTOCOL },
 		{ WORKER_SIGN, { 1, 0, 0, 2, 64 }, ERR_PROTOCOL },
@@ -247,9 +247,13 @@ START_TEST(test_lying_answers)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		AUTO(worker_answer_done) struct worker_answer a = { 0 };
 
+		size_t len = sizeof(octets);
+
+		if (rows[i].code == ERR_OK)
+			len = sizeof(rows[i].head) + rows[i].head.len;
 		memcpy(octets, &rows[i].head, sizeof(rows[i].head));
-		ck_assert_msg(hear(rows[i].op, octets, sizeof(octets), false, &a) == rows[i].code,
-		    "row %zu", i);
+		ck_assert_msg(
+		    hear(rows[i].op, octets, len, false, &a) == rows[i].code, "row %zu", i);
 	}
 }
 END_TEST
