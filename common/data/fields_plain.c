@@ -1,3 +1,4 @@
+#include <endian.h>
 #include <string.h>
 
 #include "base/b64.h"
@@ -45,23 +46,41 @@ take_mark(struct plain *d, char mark)
 	return true;
 }
 
-/* Nothing but ASCII that stands for itself; true for eight bytes at once only where that is certain. */
+/* Does it stand for itself in a string, and is it ASCII? */
 static bool
 is_plain(char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-static bool
-are_plain(const char *eight)
+/* How many of eight characters come before the first that is not plain: each sets the highest bit of its byte, the first exactly. */
+static size_t
+plain_of_eight(const char *eight)
 {
 	const uint64_t ones = UINT64_MAX / 255;
-	uint64_t w;
+	uint64_t w, odd;
 
 	memcpy(&w, eight, sizeof(w));
-	return ((w | (w + ones) | (w - ones * 0x20) | ((w ^ ones * '"') - ones) |
-		    ((w ^ ones * '\\') - ones)) &
-		   ones * 0x80) == 0;
+	w = le64toh(w);
+	odd = (w | (w + ones) | (w - ones * 0x20) | ((w ^ ones * '"') - ones) |
+		  ((w ^ ones * '\\') - ones)) &
+	      ones * 0x80;
+	return odd ? (size_t)__builtin_ctzll(odd) / 8 : 8;
+}
+
+static const char *
+plain_end(const char *p, const char *end)
+{
+	while (end - p >= 8) {
+		size_t n = plain_of_eight(p);
+
+		p += n;
+		if (n < 8)
+			return p;
+	}
+	while (p < end && is_plain(*p))
+		p++;
+	return p;
 }
 
 /* What stands between its quotes is its value. */
@@ -73,10 +92,7 @@ take_string(struct plain *d, struct text *ret)
 	if (!take_mark(d, '"'))
 		return false;
 	from = d->p;
-	while (d->end - d->p >= 8 && are_plain(d->p))
-		d->p += 8;
-	while (d->p < d->end && is_plain(*d->p))
-		d->p++;
+	d->p = plain_end(from, d->end);
 	*ret = (struct text){ from, (size_t)(d->p - from) };
 	return d->p < d->end && *d->p++ == '"';
 }

@@ -114,16 +114,15 @@ write_bytes(struct writer *w, const struct field *row, const void *at)
 {
 	const struct bytes *bytes = at;
 	size_t len = b64_encoded_len(B64_STD, bytes->len);
-	uint8_t *to;
+	char *to = (char *)buf_reserve(&w->out, len + 2);
 
 	(void)row;
-	buf_add(&w->out, "\"", 1);
-	to = buf_reserve(&w->out, len);
 	if (to) {
-		b64_encode_to(B64_STD, bytes->data, bytes->len, (char *)to);
-		buf_commit(&w->out, len);
+		to[0] = '"';
+		b64_encode_to(B64_STD, bytes->data, bytes->len, to + 1);
+		to[1 + len] = '"';
+		buf_commit(&w->out, len + 2);
 	}
-	buf_add(&w->out, "\"", 1);
 	return ERR_OK;
 }
 
@@ -351,10 +350,17 @@ write_present(struct writer *w, const struct field *row, const void *base)
 static void
 write_name(struct writer *w, const char *name)
 {
+	size_t len = strlen(name);
+	char *to;
+
 	comma(w);
-	buf_add(&w->out, "\"", 1);
-	buf_puts(&w->out, name);
-	buf_add(&w->out, "\":", 2);
+	to = (char *)buf_reserve(&w->out, len + 3);
+	if (!to)
+		return;
+	to[0] = '"';
+	memcpy(to + 1, name, len);
+	memcpy(to + 1 + len, "\":", 2);
+	buf_commit(&w->out, len + 3);
 }
 
 static enum err_code

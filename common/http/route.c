@@ -355,7 +355,7 @@ is_json(const char *content_type)
 {
 	size_t len;
 
-	if (!content_type)
+	if (!content_type || strcmp(content_type, "application/json") == 0)
 		return true;
 	for (const char *p = content_type; *p; p++)
 		if (((unsigned char)*p < 0x20 && *p != '\t') || (unsigned char)*p >= 0x7f)
