@@ -186,10 +186,9 @@ if [ -z "$INSTRUMENTED" ] && need_tool strace && need_root "strace over a change
 			printf '0123456789abcdef0123456789abcdef' >"$(file_of "sym$i")"
 			cp "$T/pre/key.pem" "$(file_of "pair$i")"
 		done
+		chown -R "$OWNER" "$HOME_DIR"
 		# names as long as real ones; nobody opens them
 		seq $((n - 8)) | awk -v dir="$HOME_DIR/keys" '{ printf "%s/module%d-%064d.key\n", dir, $1, $1 }' | xargs touch
-		chown "$OWNER" "$HOME_DIR" "$HOME_DIR/keys" "$(file_of sym1)"
-		chown -R "$OWNER" "$HOME_DIR/keys"
 		config "$HOME_DIR"
 		up strace -D -f -qq -o "$T/trace$n" -e trace=%file,getdents64,read,fsync,fdatasync,unlinkat,renameat
 		for i in 1 2 3 4 1 2; do
