@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "data/key_uri.h"
 #include "data/pkcs11_uri.h"
 #include "data/uri.h"
 
@@ -49,6 +50,27 @@ parse_pkcs11(const char *in)
 	HOLDS(pkcs11_uri_same_token(&uri, &again));
 }
 
+/* What was written names the same key, and holds nothing that could be an attribute more. */
+static void
+parse_key(struct text in)
+{
+	AUTO(key_uri_done) struct key_uri uri = { 0 };
+	AUTO(key_uri_done) struct key_uri again = { 0 };
+	AUTO(str_freep) char *text = NULL;
+	struct err err = { 0 };
+
+	if (key_uri_read(in, &uri, &err)) {
+		HOLDS(err.code == ERR_SYNTAX && !uri.value);
+		return;
+	}
+	HOLDS(in.len <= KEY_URI_MAX && uri.value[0]);
+	HOLDS(key_uri_write(&uri, &text, &err) == ERR_OK && !strpbrk(text, "; \r\n"));
+	if (strlen(text) > KEY_URI_MAX)
+		return;
+	HOLDS(key_uri_read(text_of(text), &again, &err) == ERR_OK);
+	HOLDS(again.by_handle == uri.by_handle && strcmp(again.value, uri.value) == 0);
+}
+
 /* Sets that encode '%' itself give text back as it was. */
 static void
 round_trip(enum uri_set set, struct text in)
@@ -76,6 +98,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	parse(string);
 	parse_pkcs11(string);
+	parse_key(in);
 	round_trip(URI_UNRESERVED, in);
 	round_trip(URI_FORM, in);
 	HOLDS(uri_encode(URI_AUDIENCE, in, &encoded, &err) == ERR_OK);
