@@ -236,6 +236,8 @@ plugin_sign(struct key *key, enum keyd_mech mech, const struct bytes *data, stru
 
 	if (plugin_may_block(err))
 		return err->code;
+	if (mech == KEYD_EDDSA)
+		return err_set(err, ERR_INVALID, "the key library's interface has no EdDSA");
 	if (mech == KEYD_ECDSA && (data->len < PAIR_DIGEST_MIN || data->len > PAIR_DIGEST_MAX))
 		return err_set(err, ERR_INVALID, "a digest has %d to %d bytes", PAIR_DIGEST_MIN,
 		    PAIR_DIGEST_MAX);

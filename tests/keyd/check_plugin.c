@@ -187,6 +187,7 @@ START_TEST(test_ec)
 	ck_assert_uint_eq(point.len, 65);
 	ck_ok(plugin_backend.sign(key, KEYD_ECDSA, &digest, &sig, &err));
 	ck_err(plugin_backend.sign(key, KEYD_ECDSA, &small, &sig, &err), ERR_INVALID);
+	ck_err(plugin_backend.sign(key, KEYD_EDDSA, &digest, &sig, &err), ERR_INVALID);
 	ck_err(plugin_backend.parameter(key, KEY_PARAM_RSA_MODULUS, &oid, &err), ERR_INVALID);
 	ck_ok(file_write(support_path("point"), 0600, point.data, point.len, &err));
 	ck_ok(file_write(support_path("head"), 0600, der.data, der.len, &err));
