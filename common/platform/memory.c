@@ -80,7 +80,8 @@ heap_start(void)
 static bool
 lock_heap(void)
 {
-	char *from, *grown;
+	char *from;
+	char *volatile grown; /* else the compiler spares both calls */
 
 	/* what starting took goes back while it may, and the heap ends where it is used, so that it has to grow */
 	malloc_trim(0);
