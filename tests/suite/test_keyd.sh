@@ -102,6 +102,31 @@ answer "sign RSA" 200
 get ciphertext | base64 -d >"$T/sig"
 openssl dgst -sha256 -prverify "$T/home/keys"/devrsa-*.key -signature "$T/sig" "$T/message" >/dev/null
 ok "RSA signature verifies" $?
+# P-384 cuts a digest to 48 bytes, as openssl does; Ed25519 signs the message itself
+post /keypair '{"keyId":"dev-p384","preferredAlgorithms":"ec-p384"}'
+P384=$(get keyHandle)
+post /sign "{\"keyHandle\":\"$P384\",\"algorithm\":\"ECDSA\",\"parameters\":{\"digest\":\"$(openssl dgst -sha512 -binary "$T/message" | base64 -w0)\"}}"
+answer "sign P-384" 200
+get signature | base64 -d >"$T/sig"
+openssl dgst -sha512 -prverify "$T/home/keys"/devp384-*.key -signature "$T/sig" "$T/message" >/dev/null
+ok "P-384 signature verifies" $?
+post /parameters/ec-curve-oid "{\"keyHandle\":\"$P384\"}"
+is "P-384: curve" "$(get value | base64 -d | openssl asn1parse -inform DER | sed 's/.*://')" secp384r1
+post /keypair '{"keyId":"dev-ed","preferredAlgorithms":"ed448:ed25519"}'
+ED=$(get keyHandle)
+post /sign "{\"keyHandle\":\"$ED\",\"algorithm\":\"EdDSA\",\"parameters\":{\"message\":\"$(base64 -w0 "$T/message")\"}}"
+answer "sign Ed25519" 200
+get signature | base64 -d >"$T/sig"
+openssl pkeyutl -verify -rawin -inkey "$T/home/keys"/deved-*.key -in "$T/message" -sigfile "$T/sig" >/dev/null
+ok "Ed25519 signature verifies" $?
+post /parameters/algorithm "{\"keyHandle\":\"$ED\"}"
+is "Ed25519: algorithm" "$(get value)" EdDSA
+for handle in "$EC" "$P384" "$RSA" "$SYM"; do
+	post /sign "{\"keyHandle\":\"$handle\",\"algorithm\":\"EdDSA\",\"parameters\":{\"message\":\"bQ==\"}}"
+	answer "no EdDSA with another key" 400
+done
+post /sign "{\"keyHandle\":\"$ED\",\"algorithm\":\"ECDSA\",\"parameters\":{\"digest\":\"$(digest)\"}}"
+answer "no ECDSA with Ed25519" 400
 sign_sym "$SYM"
 MAC=$(openssl mac -digest SHA256 -macopt hexkey:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f \
 	-in "$T/message" HMAC | xxd -r -p | base64 -w0)
