@@ -145,7 +145,7 @@ $(CONFORMANCE): $(call obj,$(call src,tests/conformance/*.c)) $(BUILD)/libkeyd.a
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,$(keyd_PKGS)) -ldl
 
-#: make backend-conformance  BACKEND=file|pkcs11|tpm|/path/to/library.so SET="NAME=VALUE...": one contract test for every key backend
+#: make backend-conformance  BACKEND=file|pkcs11|tpm2-pkcs11|tpm|/path/to/library.so SET="NAME=VALUE...": one contract test for every key backend
 .PHONY: backend-conformance
 backend-conformance: $(CONFORMANCE) $(if $(filter tpm,$(BACKEND)),$(BUILD)/bin/tpmd)
 	@BUILD=$(abspath $(BUILD)) BACKEND="$(BACKEND)" SET="$(SET)" OPTIONS="$(OPTIONS)" tests/conformance/run.sh

@@ -11,7 +11,7 @@
 static void
 make_key(const char *id)
 {
-	must("create a key", subject->create_key(id, KEYD_USE_SIGN), DONE);
+	must_offer("create a key", subject->create_key(id, KEYD_USE_SIGN));
 }
 
 static void
@@ -472,7 +472,7 @@ rsa_raw(void)
 }
 
 static void
-misfits(void)
+key_misfits(void)
 {
 	const struct how pkcs1 = { .cipher = KEYD_RSA_PKCS1 };
 	const struct bytes digest = text_bytes("0123456789abcdef0123456789abcdef");
@@ -485,6 +485,15 @@ misfits(void)
 		fail("a symmetric key encrypts by RSA");
 	if (subject->load(id_of("key"), KEY_PAIR) == DONE)
 		fail("a symmetric key is loaded as a pair");
+}
+
+static void
+pair_misfits(void)
+{
+	const struct how pkcs1 = { .cipher = KEYD_RSA_PKCS1 };
+	const struct bytes digest = text_bytes("0123456789abcdef0123456789abcdef");
+	AUTO(bytes_done) struct bytes out = { 0 };
+
 	make_pair(id_of("pair"), KEY_EC_P256);
 	must("encrypt by RSA with an EC pair",
 	    subject->encrypt(id_of("pair"), &pkcs1, &digest, &out), REFUSED);
@@ -499,24 +508,38 @@ deletes_pair(void)
 	must("delete it again", subject->remove(id_of("a"), KEY_PAIR), DONE);
 }
 
+/* In three processes, as a small device may hold few keys at a time. */
+static void
+makes_new(void)
+{
+	AUTO(bytes_done) struct bytes public = { 0 };
+
+	make_any_pair(id_of("new"));
+	public = public_of(id_of("new"));
+	keep(0, &public);
+}
+
+static void
+makes_old(void)
+{
+	make_any_pair(id_of("old"));
+}
+
 static void
 moves(void)
 {
-	AUTO(bytes_done) struct bytes before = { 0 };
-	AUTO(bytes_done) struct bytes after = { 0 };
+	const struct bytes wanted = kept(0);
+	AUTO(bytes_done) struct bytes public = { 0 };
 
-	make_any_pair(id_of("new"));
-	make_any_pair(id_of("old"));
-	before = public_of(id_of("new"));
 	must("move a pair", subject->move(id_of("new"), id_of("old")), DONE);
-	after = public_of(id_of("old"));
-	same("the pair at its new place", &after, &before);
+	public = public_of(id_of("old"));
+	same("the pair at its new place", &public, &wanted);
 	must("load it at its old place", subject->load(id_of("new"), KEY_PAIR), REFUSED);
 	if (subject->move(id_of("new"), id_of("old")) == DONE)
 		fail("a pair that is not there is moved");
-	bytes_done(&after);
-	after = public_of(id_of("old"));
-	same("the pair after a move that failed", &after, &before);
+	bytes_done(&public);
+	public = public_of(id_of("old"));
+	same("the pair after a move that failed", &public, &wanted);
 }
 
 /* --- ids */
@@ -529,6 +552,13 @@ moves(void)
 static const char *const odd_ids[] = { "a/b", "../x", "..", ".", "%2e%2e%2f", "a b", " ", "A", "a",
 	"gr\xc3\xbcn", "\n", "*?[a]", "'\"`$(x)", "\\", "-rf", "\xf0\x9f\x94\x91", LONG };
 
+/* Of an id that nothing is odd about. */
+static bool
+makes_keys(void)
+{
+	return subject->create_key(id_of("plain"), KEYD_USE_SIGN) == DONE;
+}
+
 static void
 ids(void)
 {
@@ -538,7 +568,11 @@ ids(void)
 	for (size_t i = 0; i < ARRAY_LEN(odd_ids); i++) {
 		const char *id = id_of(odd_ids[i]);
 
-		if (subject->create_key(id, KEYD_USE_SIGN) != DONE)
+		const enum outcome made = subject->create_key(id, KEYD_USE_SIGN);
+
+		if (i == 0 && made == REFUSED && !makes_keys())
+			not_offered("create a key");
+		if (made != DONE)
 			fail("no key of the id \"%s\": %s", odd_ids[i], subject->said());
 		must("load it", subject->load(id, KEY_SYMMETRIC), DONE);
 		macs[i] = hmac(id, &data);
@@ -559,8 +593,8 @@ before_restart(void)
 	AUTO(bytes_done) struct bytes mac = { 0 };
 	AUTO(bytes_done) struct bytes point = { 0 };
 
-	make_key(id_of("key"));
-	mac = hmac(id_of("key"), &data);
+	if (subject->create_key(id_of("key"), KEYD_USE_SIGN) == DONE)
+		mac = hmac(id_of("key"), &data);
 	make_any_pair(id_of("pair"));
 	point = public_of(id_of("pair"));
 	keep(0, &mac);
@@ -574,12 +608,14 @@ after_restart(void)
 	AUTO(bytes_done) struct bytes mac_now = { 0 };
 	AUTO(bytes_done) struct bytes point_now = { 0 };
 
-	must("load the key after a restart", subject->load(id_of("key"), KEY_SYMMETRIC), DONE);
 	must("load the pair after a restart", subject->load(id_of("pair"), KEY_PAIR), DONE);
-	mac_now = hmac(id_of("key"), &data);
-	same("HMAC after a restart", &mac_now, &mac);
 	point_now = public_of(id_of("pair"));
 	same("public key after a restart", &point_now, &point);
+	if (mac.len == 0)
+		return; /* there are no symmetric keys */
+	must("load the key after a restart", subject->load(id_of("key"), KEY_SYMMETRIC), DONE);
+	mac_now = hmac(id_of("key"), &data);
+	same("HMAC after a restart", &mac_now, &mac);
 }
 
 /* --- threads: of a backend all at once, of functions one at a time */
@@ -693,9 +729,10 @@ const struct row common_rows[] = {
 	{ "ECDSA, 256 times",                     "4.12", { ecdsa_often } },
 	{ "RSA_PKCS1, opened by the public half", "4.14", { rsa_pkcs1 } },
 	{ "RSA_NO_PADDING, opened as well",       "4.14", { rsa_raw } },
-	{ "mechanisms that do not fit the key",   "3.3",  { misfits } },
+	{ "mechanisms that do not fit a key",     "3.3",  { key_misfits } },
+	{ "mechanisms that do not fit a pair",    "3.3",  { pair_misfits } },
 	{ "deleting a pair",                      "4.10", { deletes_pair } },
-	{ "moving a pair replaces another",       "4.9",  { moves } },
+	{ "moving a pair replaces another",       "4.9",  { makes_new, makes_old, moves } },
 	{ "ids of any characters",                "3.4",  { ids } },
 	{ "keys outlive the process",             "3.2",  { before_restart, after_restart } },
 	{ "calls from several threads",           "3.2",  { threads } },

@@ -11,7 +11,7 @@
 static void
 make_key(const char *id)
 {
-	must("create_key_if_not_exists", subject->create_key(id, KEYD_USE_SIGN), DONE);
+	must_offer("create_key_if_not_exists", subject->create_key(id, KEYD_USE_SIGN));
 }
 
 static void

@@ -1,7 +1,8 @@
 #!/bin/bash
 # run.sh - what `make backend-conformance` does: one contract test over a backend (docs/key-backends.md 7).
 #
-#   BACKEND   file, pkcs11 (SoftHSM, or LIBRARY and TOKEN), tpm (a software TPM behind our tpmd), /path/to/library.so
+#   BACKEND   file; pkcs11: SoftHSM, or LIBRARY and TOKEN; tpm2-pkcs11: that module on a software TPM; tpm: our tpmd on one;
+#             /path/to/library.so
 #   SET       parameters of a library: NAME=VALUE...
 #   OPTIONS   further options of backend-conformance
 # shellcheck source=tests/suite/lib.sh
@@ -17,7 +18,7 @@ missing() {
 	exit 77
 }
 case $BACKEND in
-file | pkcs11 | tpm) ;;
+file | pkcs11 | tpm2-pkcs11 | tpm) ;;
 /*)
 	for word in ${SET:-}; do how+=(--set "$word"); done
 	;;
@@ -40,13 +41,32 @@ if [ "$BACKEND" = pkcs11 ]; then
 	fi
 	how+=(--library "$LIBRARY" --token "${TOKEN:-}")
 fi
-if [ "$BACKEND" = tpm ]; then
+case $BACKEND in
+tpm*)
 	for tool in swtpm tpm2_getcap; do
 		command -v $tool >/dev/null || missing "$tool is not installed"
 	done
 	# shellcheck source=tests/suite/tpm.sh
 	. "$TOP/tests/suite/tpm.sh"
 	tpm_start
+	;;
+esac
+if [ "$BACKEND" = tpm2-pkcs11 ]; then
+	LIBRARY=$(find /usr/lib /usr/lib64 -name libtpm2_pkcs11.so -print -quit 2>/dev/null)
+	[ -n "$LIBRARY" ] || missing "tpm2-pkcs11 is not installed"
+	command -v pkcs11-tool >/dev/null || missing "pkcs11-tool is not installed"
+	mkdir "$T/store"
+	export TPM2_PKCS11_STORE=$T/store TPM2_PKCS11_TCTI=$TPM2TOOLS_TCTI TPM2_PKCS11_LOG_LEVEL=0
+	{
+		pkcs11-tool --module "$LIBRARY" --slot-index 0 --init-token --label conformance --so-pin 5678 &&
+			pkcs11-tool --module "$LIBRARY" --token-label conformance --init-pin --so-pin 5678 --pin 1234
+	} >"$T/token.log" 2>&1 || exit 1
+	# this TPM has no manager of resources, and the module leaves what it loaded
+	how+=(--library "$LIBRARY" --token 'pkcs11:token=conformance?pin-value=1234'
+		--between 'tpm2_flushcontext -t; tpm2_flushcontext -l; tpm2_flushcontext -s; tpm2_dictionarylockout -Q --clear-lockout')
+	BACKEND=pkcs11
+fi
+if [ "$BACKEND" = tpm ]; then
 	printf 'tcti = "swtpm:host=127.0.0.1,port=%s"\n[endpoints]\naziot_tpmd = "unix://%s"\n[[principal]]\nuid = %s\n' \
 		"$TPM_PORT" "$T/tpmd.sock" "$(id -u)" >"$T/tpmd.toml"
 	as_tpmd=()
