@@ -6,14 +6,16 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "client/keyd.h"
+#include "ctl/doctor.h"
+#include "ctl/keyd_role.h"
 #include "ctl/keys_pem.h"
-#include "ctl/keys_wrap.h"
 #include "ctl/status.h"
 
 struct options {
 	bool json;
 	const char *run_dir;
 	const char *edged;
+	const char *uri;
 };
 
 static int
@@ -73,7 +75,7 @@ wrap(const struct options *o, char **args)
 	struct err err = { 0 };
 
 	(void)o, (void)args;
-	(void)!keys_wrap("wrap", &err);
+	(void)!keyd_role_exec("wrap", &err);
 	return fail(&err);
 }
 
@@ -83,8 +85,24 @@ unwrap(const struct options *o, char **args)
 	struct err err = { 0 };
 
 	(void)o, (void)args;
-	(void)!keys_wrap("unwrap", &err);
+	(void)!keyd_role_exec("unwrap", &err);
 	return fail(&err);
+}
+
+static int
+doctor_keys(const struct options *o, char **args)
+{
+	AUTO(doctor_report_done) struct doctor_report report = { 0 };
+	struct err err = { 0 };
+
+	(void)args;
+	if (doctor_collect(o->uri, &report, &err))
+		return fail(&err);
+	if (!o->json)
+		doctor_print_text(&report, stdout);
+	else if (doctor_print_json(&report, stdout, &err))
+		return fail(&err);
+	return doctor_all_well(&report) ? 0 : 1;
 }
 
 static int
@@ -108,6 +126,7 @@ static const struct command {
 	{ { "keys", "pem" }, "ID", 1, "PEM file to give to programs in place of a private key that stays in keyd", pem },
 	{ { "keys", "wrap" }, "", 0, "encrypt key files at rest as [backends.file] says; as root or keyd's user", wrap },
 	{ { "keys", "unwrap" }, "", 0, "the reverse; stop keyd before, and take wrap out of its configuration after", unwrap },
+	{ { "doctor", "keys" }, "", 0, "what is wrong with keyd's places for keys, and what to do; as root or keyd's user", doctor_keys },
 	{ { "version" }, "", 0, "the version of this program", version },
 	/* clang-format on */
 };
@@ -141,6 +160,7 @@ usage(FILE *out)
 	      "  --json          print JSON\n"
 	      "  --run DIR       sockets of keyd, certd, identityd and tpmd (default /run/aziot)\n"
 	      "  --edged SOCKET  edged's management socket (default /run/iotedge/mgmt.sock)\n"
+	      "  --uri URI       doctor keys: a token's URI in place of the configured ones\n"
 	      "  --help          this text\n"
 	      "\n"
 	      "exit status: 0 all is well, 1 something cannot do its job, 2 wrong usage\n",
@@ -154,6 +174,7 @@ main(int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "run", required_argument, NULL, 'r' },
 		{ "edged", required_argument, NULL, 'e' },
+		{ "uri", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
@@ -173,6 +194,9 @@ main(int argc, char **argv)
 			break;
 		case 'e':
 			o.edged = optarg;
+			break;
+		case 'u':
+			o.uri = optarg;
 			break;
 		case 'h':
 			usage(stdout);

@@ -1,3 +1,4 @@
+#include "keyd/doctor.h"
 #include "keyd/file_convert.h"
 #include "keyd/service.h"
 #include "keyd/worker.h"
@@ -17,6 +18,13 @@
 		.done = file_convert_done                                                          \
 	}
 
+/* `edgekeep doctor keys`: a vendor's library, as a worker has it */
+#define DOCTOR(role, policy)                                                                \
+	{                                                                                   \
+		.name = (role), .once = 1, .sandbox = &(policy), .prepare = doctor_prepare, \
+		.paths = doctor_paths, .serve = doctor_serve, .done = doctor_done           \
+	}
+
 static const struct daemon_role roles[] = {
 	{
 	    .sandbox = &keyd_sandbox,
@@ -34,6 +42,8 @@ static const struct daemon_role roles[] = {
 	WORKER("worker-tpm", keyd_worker_tpm_sandbox, worker_tpm_paths),
 	WORKER("worker-vendor", keyd_worker_vendor_sandbox, worker_vendor_paths),
 	WORKER("worker-network", keyd_worker_network_sandbox, worker_vendor_paths),
+	DOCTOR("doctor", keyd_worker_vendor_sandbox),
+	DOCTOR("doctor-network", keyd_worker_network_sandbox),
 	{ .name = "spawner", .sandbox = &keyd_spawner_sandbox },
 	{ .name = "spawner-network", .sandbox = &keyd_spawner_network_sandbox },
 	{ 0 },

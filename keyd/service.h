@@ -20,6 +20,7 @@ struct keyd {
 	struct keys *keys;
 	struct http_server *http;
 	int socket;		      /* -1 once the server has it */
+	struct doctor *doctor;	      /* in the roles doctor and doctor-network (doctor.h) */
 	struct file_convert *convert; /* in the roles wrap and unwrap (file_convert.h) */
 	/* where a place's work belongs in a worker; else NULL */
 	struct spawner *spawner;

@@ -45,5 +45,12 @@ enum err_code worker_tpm_paths(
     struct daemon *d, struct sandbox_paths *paths, struct err *err) MUST_CHECK;
 enum err_code worker_vendor_paths(
     struct daemon *d, struct sandbox_paths *paths, struct err *err) MUST_CHECK;
+/* A vendor's place by its number in the layout; behind the last: what all of them have. */
+struct layout;
+enum err_code worker_place_paths(const struct layout *layout, size_t place,
+    struct sandbox_paths *paths, struct err *err) MUST_CHECK;
+/* The file of the PIN, if that is where the URI (or NULL) has it. */
+enum err_code worker_pin_path(
+    const char *uri, struct sandbox_paths *paths, struct err *err) MUST_CHECK;
 
 #endif

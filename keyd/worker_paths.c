@@ -132,9 +132,8 @@ add_parameters(const struct backend_config *config, struct sandbox_paths *paths,
 	return ERR_OK;
 }
 
-/* A PIN that stands in a file. */
-static enum err_code
-add_pin(const char *uri, struct sandbox_paths *paths, struct err *err)
+enum err_code
+worker_pin_path(const char *uri, struct sandbox_paths *paths, struct err *err)
 {
 	AUTO(pkcs11_uri_done) struct pkcs11_uri u = { 0 };
 	struct err ignored = { 0 };
@@ -148,10 +147,10 @@ add_pin(const char *uri, struct sandbox_paths *paths, struct err *err)
 static enum err_code
 add_pins(const struct backend_config *config, struct sandbox_paths *paths, struct err *err)
 {
-	if (add_pin(config->token, paths, err))
+	if (worker_pin_path(config->token, paths, err))
 		return err->code;
 	for (size_t i = 0; i < config->n_preloaded; i++)
-		if (add_pin(config->preloaded[i].uri, paths, err))
+		if (worker_pin_path(config->preloaded[i].uri, paths, err))
 			return err->code;
 	return ERR_OK;
 }
@@ -184,14 +183,10 @@ add_token_places(struct sandbox_paths *paths, struct err *err)
 	return ERR_OK;
 }
 
-/* --sandbox-probe has no worker and so no place: what all have. */
 enum err_code
-worker_vendor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+worker_place_paths(
+    const struct layout *layout, size_t place, struct sandbox_paths *paths, struct err *err)
 {
-	const struct keyd *keyd = keyd_of(d);
-	const struct layout *layout = &keyd->layout;
-	size_t place = keyd->worker ? worker_place(keyd->worker) : layout->stores.n_stores;
-
 	if (add_list(reads, ARRAY_LEN(reads), SANDBOX_READ, paths, err) ||
 	    add_list(writes, ARRAY_LEN(writes), BOTH, paths, err))
 		return err->code;
@@ -201,4 +196,15 @@ worker_vendor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *e
 	    (add_token_places(paths, err) || add_pins(&layout->store[place].config, paths, err)))
 		return err->code;
 	return add_place(layout, place, paths, err);
+}
+
+/* --sandbox-probe has no worker and so no place: what all have. */
+enum err_code
+worker_vendor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+{
+	const struct keyd *keyd = keyd_of(d);
+	const struct layout *layout = &keyd->layout;
+
+	return worker_place_paths(layout,
+	    keyd->worker ? worker_place(keyd->worker) : layout->stores.n_stores, paths, err);
 }

@@ -150,7 +150,9 @@ allowed() {
 	keyd)
 		# its key workers' roles, and the spawners that start them
 		echo "keyd own-dir"
-		printf 'keyd: worker-%s\n' 'tpm unix' 'vendor code' 'vendor unix' 'network code' 'network inet' 'network unix'
+		# and `edgekeep doctor keys`, which has the vendors' policies
+		printf 'keyd: worker-%s\n' 'tpm unix' 'vendor code' 'vendor unix' 'network code' 'network inet' 'network unix' \
+			'vendor code' 'vendor unix' 'network code' 'network inet' 'network unix'
 		printf 'keyd: spawner %s\n' exec fork code unix
 		printf 'keyd: spawner-network %s\n' exec fork code inet unix
 		;;
@@ -170,7 +172,7 @@ if [ -z "$INSTRUMENTED" ]; then
 	for d in $DAEMONS; do
 		mode=755 roles=1
 		[ "$d" != tpmd ] || roles=2
-		[ "$d" != keyd ] || mode=700 roles=9 # with those of key workers and of `edgekeep keys wrap` and `unwrap`
+		[ "$d" != keyd ] || mode=700 roles=11 # with those of key workers and of `edgekeep keys wrap`, `unwrap` and `doctor keys`
 		[ "$d" != edged ] || mode=700 roles=3
 		# shellcheck disable=SC2016
 		unshare --mount --propagation private sh -c 'mount -t tmpfs none /var/lib && mkdir -p /var/lib/aziot &&

@@ -11,6 +11,9 @@
  *	rvs		it fails with each error of the standard in turn
  *	length WORD	what it says of lengths or counts is a lie: long, zero, max
  *	garbage		what it gives back is no more than that
+ *	missing		(C_GetFunctionList) the list has no C_Sign
+ *	flags NUMBER	(C_GetTokenInfo) the token has these besides
+ *	without NUMBER	(C_GetMechanismList) this mechanism is not there
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -134,7 +137,6 @@ lie(const char *call, void *data, CK_ULONG *len, size_t size)
 
 PLAIN(C_Initialize, (void *args), (args))
 PLAIN(C_GetSlotInfo, (CK_SLOT_ID slot, CK_SLOT_INFO *info), (slot, info))
-PLAIN(C_GetTokenInfo, (CK_SLOT_ID slot, CK_TOKEN_INFO *info), (slot, info))
 PLAIN(C_GetMechanismInfo, (CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info),
     (slot, type, info))
 PLAIN(C_OpenSession,
@@ -184,14 +186,55 @@ s_C_GetSlotList(unsigned char present, CK_SLOT_ID *slots, CK_ULONG *count)
 	return rv;
 }
 
+/* Is this fault the one of that call?  Then its number. */
+static bool
+number_of(const char *call, const char *what, unsigned long *ret)
+{
+	struct fault f;
+
+	if (!fault_of(call, &f) || strcmp(f.what, what) != 0)
+		return false;
+	*ret = strtoul(f.word, NULL, 0);
+	return true;
+}
+
+static CK_RV
+s_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+	unsigned long flags;
+	CK_RV rv;
+
+	if (spoil("C_GetTokenInfo", &rv))
+		return rv;
+	rv = real->C_GetTokenInfo(slot, info);
+	if (number_of("C_GetTokenInfo", "flags", &flags))
+		info->flags |= flags;
+	return rv;
+}
+
+static void
+without(CK_MECHANISM_TYPE *types, CK_ULONG *count, CK_MECHANISM_TYPE which)
+{
+	CK_ULONG kept = 0;
+
+	for (CK_ULONG i = 0; types && i < *count; i++)
+		if (types[i] != which)
+			types[kept++] = types[i];
+	if (types)
+		*count = kept;
+}
+
 static CK_RV
 s_C_GetMechanismList(CK_SLOT_ID slot, CK_MECHANISM_TYPE *types, CK_ULONG *count)
 {
+	unsigned long which;
 	CK_RV rv;
 
 	if (spoil("C_GetMechanismList", &rv))
 		return rv;
 	rv = real->C_GetMechanismList(slot, types, count);
+	if (number_of("C_GetMechanismList", "without", &which))
+		without(types, count, which);
 	lie("C_GetMechanismList", types, count, sizeof(*types));
 	return rv;
 }
@@ -264,6 +307,7 @@ load(void)
 CK_RV
 C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 {
+	unsigned long unused;
 	CK_RV rv;
 
 	if (!real && !load())
@@ -298,6 +342,8 @@ C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list)
 	SHIM(C_Encrypt);
 	SHIM(C_DecryptInit);
 	SHIM(C_Decrypt);
+	if (number_of("C_GetFunctionList", "missing", &unused))
+		shim.C_Sign = NULL;
 	*list = &shim;
 	return CKR_OK;
 }

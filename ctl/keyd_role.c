@@ -1,4 +1,4 @@
-#include "ctl/keys_wrap.h"
+#include "ctl/keyd_role.h"
 
 #include <limits.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 static const char *const places[] = { "keyd", "../libexec/aziot-identity-service/aziot-keyd" };
 
 enum err_code
-keys_wrap_program(const char *self, unsigned i, char **ret, struct err *err)
+keyd_role_program(const char *self, unsigned i, char **ret, struct err *err)
 {
 	const char *slash = strrchr(self, '/');
 
@@ -17,7 +17,7 @@ keys_wrap_program(const char *self, unsigned i, char **ret, struct err *err)
 }
 
 enum err_code
-keys_wrap(const char *role, struct err *err)
+keyd_role_exec(const char *role, struct err *err)
 {
 	char self[PATH_MAX + 1] = "";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -27,7 +27,7 @@ keys_wrap(const char *role, struct err *err)
 	for (unsigned i = 0; i < ARRAY_LEN(places); i++) {
 		AUTO(str_freep) char *program = NULL;
 
-		if (keys_wrap_program(self, i, &program, err))
+		if (keyd_role_program(self, i, &program, err))
 			return err->code;
 		execl(program, "aziot-keyd", "--role", role, (char *)NULL);
 	}

@@ -1,6 +1,6 @@
 #include "tests/support/support.h"
 
-#include "ctl/keys_wrap.h"
+#include "ctl/keyd_role.h"
 
 /* as packaging/install.sh puts them, and as make does */
 static const struct {
@@ -20,7 +20,7 @@ START_TEST(test_program)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		AUTO(str_freep) char *program = NULL;
 		struct err err = { 0 };
-		enum err_code code = keys_wrap_program(rows[i].self, rows[i].i, &program, &err);
+		enum err_code code = keyd_role_program(rows[i].self, rows[i].i, &program, &err);
 
 		ck_assert_int_eq(code, rows[i].want ? ERR_OK : ERR_NOT_FOUND);
 		if (rows[i].want)
@@ -29,4 +29,4 @@ START_TEST(test_program)
 }
 END_TEST
 
-TEST_MAIN("ctl/keys_wrap", test_program)
+TEST_MAIN("ctl/keyd_role", test_program)
