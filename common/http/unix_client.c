@@ -144,18 +144,23 @@ static enum err_code
 connect_path(struct unix_client *c, uint64_t deadline, int *ret_fd, struct err *err)
 {
 	AUTO(fd_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int left = clock_left_ms(deadline);
-	struct timeval limit = { left / 1000, (left % 1000) * 1000 };
+	int failed;
 
 	if (fd < 0)
 		return err_errno(err, "socket");
-	if (left == 0)
-		return err_set(err, ERR_TIMEOUT, "no connection in time");
-	/* a full backlog makes connect() wait, for at most this long */
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (const struct sockaddr *)&c->address, sizeof(c->address)) < 0) {
-		if (errno == EAGAIN)
+	do {
+		int left = clock_left_ms(deadline);
+		const struct timeval limit = { left / 1000, (left % 1000) * 1000 };
+
+		if (left == 0)
 			return err_set(err, ERR_TIMEOUT, "no connection in time");
+		/* a full backlog makes connect() wait, for at most this long; signals are the host's, where we are a guest */
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+		failed = connect(fd, (const struct sockaddr *)&c->address, sizeof(c->address));
+	} while (failed && errno == EINTR);
+	if (failed && errno == EAGAIN)
+		return err_set(err, ERR_TIMEOUT, "no connection in time");
+	if (failed) {
 		err_errno(err, "connect to %s", c->address.sun_path);
 		return err->code = ERR_UNREACHABLE;
 	}

@@ -4,12 +4,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -767,6 +769,61 @@ START_TEST(test_deadline)
 }
 END_TEST
 
+static void
+on_alarm(int number)
+{
+	(void)number;
+}
+
+static void
+alarms(bool on)
+{
+	/* no SA_RESTART: every call that waits is interrupted */
+	const struct sigaction action = { .sa_handler = on_alarm };
+	const struct itimerval often = { { 0, on ? 7000 : 0 }, { 0, on ? 7000 : 0 } };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+}
+
+/* signals of a program that the client is a guest in: calls go through, deadlines stay */
+START_TEST(test_signals)
+{
+	struct peer_script p = {
+		.answer = ok_abc, .len = strlen(ok_abc), .then = CLOSE, .pause_ms = 10
+	};
+	struct http_call call = get;
+	struct http_reply reply = { 0 };
+	struct err err = { 0 };
+	struct unix_client *c;
+	uint64_t began;
+
+	peer_start(&p);
+	c = client_of(&p, 5000);
+	alarms(true);
+	for (int i = 0; i < 20; i++)
+		call_ok(c, true);
+	alarms(false);
+	unix_client_free(c);
+	peer_stop(&p);
+
+	p.path = support_path("full.sock");
+	p.fd = serve_bind(p.path);
+	ck_assert_int_eq(listen(p.fd, 0), 0);
+	close(serve_connect(p.path)); /* still in the backlog */
+	c = client_of(&p, 0);
+	call.timeout_ms = 200;
+	began = clock_mono_ms();
+	alarms(true);
+	ck_err(unix_client_call(c, &call, &reply, &err), ERR_TIMEOUT);
+	alarms(false);
+	ck_assert_uint_ge(clock_mono_ms() - began, 190);
+	ck_assert_uint_lt(clock_mono_ms() - began, 1000);
+	unix_client_free(c);
+	close(p.fd);
+}
+END_TEST
+
 START_TEST(test_backlog_full)
 {
 	/* a peer that does not even accept */
@@ -1050,5 +1107,5 @@ END_TEST
 TEST_MAIN("http/unix_client", test_rows, test_truncated, test_endless, test_body_at_limit,
     test_request, test_refused_target, test_large_request, test_kept, test_kept_at_most_four,
     test_not_kept, test_kept_broke, test_kept_broke_after_request, test_unasked, test_over_limit,
-    test_unreachable, test_deadline, test_backlog_full, test_dial, test_stream,
+    test_unreachable, test_deadline, test_signals, test_backlog_full, test_dial, test_stream,
     test_stream_ends_early, test_pull, test_pull_whole, test_json, test_no_message_wanted)
