@@ -110,12 +110,15 @@ stop() {
 	local status pid=${PID[$1]:-}
 	[ -n "$pid" ] || return 0
 	kill "-${2:-TERM}" "$pid" 2>/dev/null
+	# one that does not end is a failure, and not the end of all tests
+	wait_for 60 gone "$1" || kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	status=$?
 	unset "PID[$1]"
 	return $status
 }
 alive() { [ -n "${PID[$1]:-}" ] && kill -0 "${PID[$1]}" 2>/dev/null && ! grep -q '^State:.Z' "/proc/${PID[$1]}/status"; }
+gone() { ! alive "$1"; }
 # wait_for SECONDS COMMAND...: until it succeeds
 wait_for() {
 	local until=$(($(date +%s%N) + $1 * 1000000000))

@@ -254,7 +254,7 @@ answer "the deleted key's handle is dead" 400 '.message == "parameter \"handle\"
 
 # --- SIGTERM with a request in flight: it is answered
 (
-	post /keypair '{"keyId":"dev-slow","preferredAlgorithms":"rsa-4096"}'
+	post /keypair '{"keyId":"dev-slow","preferredAlgorithms":"rsa-3072"}'
 	echo "$STATUS" >"$T/in-flight"
 ) &
 slow=$!
