@@ -24,9 +24,9 @@ BASE_PKGS	:= libcrypto libmicrohttpd jansson libseccomp
 keyd_PKGS	:=
 certd_PKGS	:= libp11
 identityd_PKGS	:= libssl libcurl
-tpmd_PKGS	:= tss2-esys tss2-mu tss2-tctildr
+tpmd_PKGS	:= tss2-esys tss2-sys tss2-mu tss2-tctildr
 edged_PKGS	:=
-ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-mu tss2-tctildr libp11 p11-kit-1
+ALL_PKGS	:= $(BASE_PKGS) libssl libcurl tss2-esys tss2-sys tss2-mu tss2-tctildr libp11 p11-kit-1
 
 PREFIX	?= /usr
 DESTDIR	?=

@@ -1,12 +1,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <tss2/tss2_sys.h>
 
 #include "base/clock.h"
 #include "tpmd/blob.h"
 #include "tpmd/tpm_priv.h"
 
 #define CLOSE_WAIT_MS 1000
+#define NO_OBJECT     0x7fffffff /* an ESYS_TR that nothing has */
 
 /* --- what goes wrong */
 
@@ -56,6 +58,24 @@ tpm_freep(void *pointer)
 
 	Esys_Free(*p);
 	*p = NULL;
+}
+
+void
+tpm_scrub(struct tpm *t)
+{
+	static const TPM2B_MAX_BUFFER zeros = { .size = TPM2_MAX_DIGEST_BUFFER };
+	const TPM2B_SENSITIVE_CREATE sensitive = { 0 };
+	const TPM2B_PUBLIC area = { 0 };
+	const TPM2B_DATA outside = { 0 };
+	const TPML_PCR_SELECTION pcrs = { 0 };
+	TSS2_SYS_CONTEXT *sys = NULL;
+
+	if (!t->esys)
+		return;
+	(void)Esys_Create_Async(t->esys, NO_OBJECT, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+	    &sensitive, &area, &outside, &pcrs);
+	if (Esys_GetSysContext(t->esys, &sys) == TSS2_RC_SUCCESS)
+		(void)Tss2_Sys_Hash_Prepare(sys, &zeros, TPM2_ALG_SHA256, TPM2_RH_NULL);
 }
 
 /* --- the connection */
@@ -287,8 +307,12 @@ tpm_sign(struct tpm *t, const struct bytes *data, struct bytes *ret_digest, stru
 static enum err_code
 import_work(struct tpm *t, void *ctx, struct err *err)
 {
+	enum err_code code;
+
 	tpm_held_drop(t);
-	return tpm_import_parsed(t, ctx, err);
+	code = tpm_import_parsed(t, ctx, err);
+	tpm_scrub(t);
+	return code;
 }
 
 enum err_code

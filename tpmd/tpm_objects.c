@@ -98,6 +98,7 @@ make_work(struct tpm *t, void *ctx, struct err *err)
 		return err->code;
 	code = make_in(t, call, session, err);
 	tpm_flush(t, &session);
+	tpm_scrub(t);
 	return code;
 }
 
@@ -312,6 +313,7 @@ unseal_work(struct tpm *t, void *ctx, struct err *err)
 		return err->code;
 	code = unseal_loaded(t, object, &call->out, err);
 	tpm_flush(t, &object);
+	tpm_scrub(t);
 	return code;
 }
 
