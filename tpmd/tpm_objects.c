@@ -225,6 +225,7 @@ static enum err_code
 sign_work(struct tpm *t, void *ctx, struct err *err)
 {
 	struct use_call *call = ctx;
+	enum err_code code;
 	ESYS_TR key;
 
 	if (tpm_hold(t, &call->wrapped, &key, err))
@@ -233,7 +234,9 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 	case TPMD_SIGN_ECDSA:
 		return ecdsa(t, key, call->data, &call->out, err);
 	case TPMD_SIGN_HMAC:
-		return tpm_hmac(t, key, call->data, &call->out, err);
+		code = tpm_hmac(t, key, call->data, &call->out, err);
+		tpm_scrub(t); /* what came out may be a derived key */
+		return code;
 	default:
 		return rsa_raw(t, key, call->data, &call->out, err);
 	}

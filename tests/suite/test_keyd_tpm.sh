@@ -162,6 +162,19 @@ head -c 200 /dev/urandom >"$T/long"
 key tpm-long "$T/long"
 mac "$HANDLE" "$T/message"
 is "a key longer than a TPM takes" "$(get signature)" "$(hmac "$T/long" "$T/message")"
+
+# --- what was imported, and what was derived and exported, is in no process's memory (issue 3, point 4; the scanner is proved by
+# test_keyd_memory.sh)
+descendants() { local p; for p in $(pgrep -P "$1"); do echo "$p"; descendants "$p"; done; }
+if is_root && [ -z "$INSTRUMENTED" ]; then
+	sleep 0.1
+	for p in "${PID[tpmd]}" "${PID[keyd]}" $(descendants "${PID[keyd]}"); do
+		found=$("$BUILD/suite/scanmem" "$p" "$T/imported" "$T/derived" "$T/long")
+		is "no key in $(tr '\0' ' ' <"/proc/$p/cmdline" | cut -d' ' -f1-3)" "$? $found" "0 "
+	done
+fi
+
+# --- a key made there, and where all of them are
 key tpm-made
 answer "create HMAC" 200
 mac "$HANDLE" "$T/message"
