@@ -349,7 +349,7 @@ is "nor been started again" "${PID[keyd]}" "$FRONT"
 # the end is quick though a worker hangs for longer, and all end
 fault "C_Sign hang"
 sign "$TOKEN_EC" &
-asking=$!
+hung=$!
 sleep 0.3
 W=$(worker worker-vendor)
 began=$(date +%s%N)
@@ -358,7 +358,7 @@ is "SIGTERM while it hangs: exit status" $? 0
 took=$((($(date +%s%N) - began) / 1000000))
 [ $took -lt 8000 ]
 ok "SIGTERM while it hangs: $took ms, 5 s of which are for who is served" $?
-wait $asking
+wait $hung
 wait_for 3 test ! -d "/proc/$W"
 ok "SIGTERM: the worker is gone, too" $?
 suite_end
