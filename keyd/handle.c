@@ -1,6 +1,5 @@
 #include "keyd/handle.h"
 
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -21,7 +20,7 @@
 
 /* A handle that was opened before.  The same few come again and again, and comparing costs a tenth of opening. */
 struct known {
-	char *text; /* NULL: empty place */
+	struct bytes text; /* empty: nobody's place */
 	struct handle handle;
 };
 
@@ -71,7 +70,7 @@ handle_secret_free(struct handle_secret *s)
 	if (!s)
 		return;
 	for (size_t i = 0; i < KNOWN; i++) {
-		str_freep(&s->known[i].text);
+		bytes_done(&s->known[i].text);
 		handle_done(&s->known[i].handle);
 	}
 	EVP_CIPHER_CTX_free(s->seal);
@@ -208,12 +207,12 @@ place_of(struct handle_secret *s, const char *text)
 static bool
 recall(struct handle_secret *s, const char *text, size_t len, struct handle *ret, struct err *err)
 {
+	const struct bytes wanted = { (uint8_t *)(uintptr_t)text, len };
 	struct known *k = place_of(s, text);
 	bool found;
 
 	pthread_mutex_lock(&s->lock);
-	found = k->text && strlen(k->text) == len && CRYPTO_memcmp(k->text, text, len) == 0 &&
-		handle_copy(ret, &k->handle, err) == ERR_OK;
+	found = bytes_equal(&k->text, &wanted) && handle_copy(ret, &k->handle, err) == ERR_OK;
 	pthread_mutex_unlock(&s->lock);
 	return found;
 }
@@ -225,7 +224,8 @@ remember(struct handle_secret *s, const char *text, const struct handle *h)
 	struct known fresh = { 0 }, old;
 	struct err err = { 0 };
 
-	if (handle_copy(&fresh.handle, h, &err) || str_copy(&fresh.text, text, &err)) {
+	if (handle_copy(&fresh.handle, h, &err) ||
+	    bytes_copy(&fresh.text, text, strlen(text), &err)) {
 		handle_done(&fresh.handle);
 		return;
 	}
@@ -233,7 +233,7 @@ remember(struct handle_secret *s, const char *text, const struct handle *h)
 	old = *place_of(s, text);
 	*place_of(s, text) = fresh;
 	pthread_mutex_unlock(&s->lock);
-	str_freep(&old.text);
+	bytes_done(&old.text);
 	handle_done(&old.handle);
 }
 

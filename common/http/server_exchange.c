@@ -1,6 +1,5 @@
 #include "http/server_private.h"
 
-#include <ctype.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,11 +243,29 @@ struct head {
 static bool
 is_token(const char *name)
 {
+	static const bool letters[256] = { ['0' ... '9'] = true,
+		['A' ... 'Z'] = true,
+		['a' ... 'z'] = true,
+		['!'] = true,
+		['#'] = true,
+		['$'] = true,
+		['%'] = true,
+		['&'] = true,
+		['\''] = true,
+		['*'] = true,
+		['+'] = true,
+		['-'] = true,
+		['.'] = true,
+		['^'] = true,
+		['_'] = true,
+		['`'] = true,
+		['|'] = true,
+		['~'] = true };
+
 	if (!*name)
 		return false;
 	for (; *name; name++)
-		if (!isalnum((unsigned char)*name) && *name != '-' &&
-		    !strchr("!#$%&'*+.^_`|~", *name))
+		if (!letters[(unsigned char)*name])
 			return false;
 	return true;
 }
@@ -263,6 +280,17 @@ is_plain(const char *target)
 	return true;
 }
 
+static void
+look_at_content(struct head *h, const char *name, const char *value)
+{
+	if (strcasecmp(name, "content-length") == 0) {
+		h->doubtful |= h->length && strcmp(h->length, value) != 0;
+		h->length = value;
+	} else if (strcasecmp(name, "content-type") == 0 && !h->content_type) {
+		h->content_type = value;
+	}
+}
+
 static enum MHD_Result
 look_at_header(void *head, enum MHD_ValueKind kind, const char *name, const char *value)
 {
@@ -272,16 +300,19 @@ look_at_header(void *head, enum MHD_ValueKind kind, const char *name, const char
 	h->n_headers++;
 	h->malformed |= !is_token(name);
 	value = value ? value : "";
-	if (strcasecmp(name, "content-length") == 0) {
-		h->doubtful |= h->length && strcmp(h->length, value) != 0;
-		h->length = value;
-	} else if (strcasecmp(name, "transfer-encoding") == 0) {
-		h->doubtful |= strcasecmp(value, "chunked") != 0 || h->n_chunked > 0;
-		h->n_chunked++;
-	} else if (strcasecmp(name, "content-type") == 0 && !h->content_type) {
-		h->content_type = value;
-	} else if (strcasecmp(name, "expect") == 0) {
-		h->expects = true;
+	switch (name[0] | 0x20) {
+	case 'c':
+		look_at_content(h, name, value);
+		break;
+	case 't':
+		if (strcasecmp(name, "transfer-encoding") == 0) {
+			h->doubtful |= strcasecmp(value, "chunked") != 0 || h->n_chunked > 0;
+			h->n_chunked++;
+		}
+		break;
+	case 'e':
+		h->expects |= strcasecmp(name, "expect") == 0;
+		break;
 	}
 	return MHD_YES;
 }

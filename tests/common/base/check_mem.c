@@ -110,5 +110,23 @@ START_TEST(test_fd)
 }
 END_TEST
 
-TEST_MAIN(
-    "base/mem", test_text, test_bytes, test_nomem, test_equal, test_wipe, test_strings, test_fd)
+/* One bit at any place of any length. */
+START_TEST(test_unequal)
+{
+	for (size_t len = 0; len < 40; len++) {
+		uint8_t one[40] = { 0 }, other[40] = { 0 };
+		const struct bytes a = { one, len }, b = { other, len }, c = { other, len + 1 };
+
+		ck_assert(bytes_equal(&a, &b));
+		ck_assert(!bytes_equal(&a, &c));
+		for (size_t i = 0; i < len; i++) {
+			other[i] = (uint8_t)(1 << i % 8);
+			ck_assert_msg(!bytes_equal(&a, &b), "%zu of %zu", i, len);
+			other[i] = 0;
+		}
+	}
+}
+END_TEST
+
+TEST_MAIN("base/mem", test_unequal, test_text, test_bytes, test_nomem, test_equal, test_wipe,
+    test_strings, test_fd)
