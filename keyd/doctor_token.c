@@ -11,7 +11,7 @@
 #define MECHANISMS_MAX 1024
 #define KEYS_MAX       1024 /* whose labels are compared */
 #define LABEL_MAX      256
-#define SAMPLES	       40
+#define SAMPLES	       20
 #define SAMPLES_MS     3000 /* no more of them after that */
 #define SLOW_MS	       500
 #define TRIAL_ID       "edgekeep-doctor-"
