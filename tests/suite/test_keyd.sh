@@ -253,12 +253,16 @@ sign_sym "$GONE"
 answer "the deleted key's handle is dead" 400 '.message == "parameter \"handle\" has an invalid value\ncaused by: invalid handle"'
 
 # --- SIGTERM with a request in flight: it is answered
+connections() { find "/proc/${PID[keyd]}/fd" -lname 'socket:*' 2>/dev/null | wc -l; }
+idle=$(connections)
+connected() { [ "$(connections)" -gt "$idle" ]; }
 (
 	post /keypair '{"keyId":"dev-slow","preferredAlgorithms":"rsa-3072"}'
 	echo "$STATUS" >"$T/in-flight"
 ) &
 slow=$!
-sleep 0.15
+wait_for 5 connected
+sleep 0.1
 stop keyd
 is "SIGTERM with a request in flight: exit status" $? 0
 wait $slow
