@@ -248,6 +248,8 @@ $(BUILD)/suite/%: $(BUILD)/tests/suite/%.o $(BUILD)/libapart.a $(BUILD)/libcommo
 	@mkdir -p $(@D)
 	$(Q)$(LINK) -o $@ $^ $(call libs,$(ALL_PKGS))
 
+$(BUILD)/tests/keyd/check_pkcs11: | $(BUILD)/suite/shim_pkcs11.so
+
 # the demo's container program
 $(BUILD)/demo/edgekeep-demo: $(call obj,$(call src,tests/demo/*.c)) $(BUILD)/libcommon.a
 	@mkdir -p $(@D)

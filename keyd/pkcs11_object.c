@@ -139,12 +139,13 @@ search(struct pkcs11_session *s, struct ck_attribute *wanted, unsigned long n_wa
 	return rv == CKR_OK ? ERR_OK : pkcs11_session_failed(s, err, "C_FindObjectsFinal", rv);
 }
 
-/* One that went away meanwhile has class CKO_DATA afterwards, which nobody wants. */
+#define CLASS_UNCLEAR CK_UNAVAILABLE_INFORMATION
+
 static enum err_code
 describe(
     struct pkcs11_session *s, ck_object_handle_t handle, struct pkcs11_object *ret, struct err *err)
 {
-	struct pkcs11_object o = { .handle = handle, .class = CKO_DATA };
+	struct pkcs11_object o = { .handle = handle };
 	struct ck_attribute attributes[] = {
 		{ CKA_CLASS, &o.class, sizeof(o.class) },
 		{ CKA_ID, o.id.data, sizeof(o.id.data) },
@@ -158,7 +159,7 @@ describe(
 		attributes[0].value_len = attributes[1].value_len = 0;
 	}
 	if (attributes[0].value_len != sizeof(o.class))
-		o.class = CKO_DATA;
+		o.class = CLASS_UNCLEAR;
 	o.id.len = attributes[1].value_len;
 	*ret = o;
 	return ERR_OK;
@@ -195,11 +196,13 @@ pkcs11_list(struct pkcs11_session *s, const struct pkcs11_name *name, struct pkc
 		wanted[n_wanted++] = (struct ck_attribute){ CKA_ID, name->id->data, name->id->len };
 	if (search(s, wanted, n_wanted, handles, &n, err))
 		return err->code;
-	ret->n = 0;
+	ret->n = ret->unclear = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (describe(s, handles[i], &o, err))
 			return err->code;
-		if (is_wanted(&o, name->type))
+		if (o.class == CLASS_UNCLEAR)
+			ret->unclear++;
+		else if (is_wanted(&o, name->type))
 			ret->at[ret->n++] = o;
 	}
 	return ERR_OK;
@@ -344,6 +347,9 @@ pkcs11_find(struct pkcs11_session *s, const struct pkcs11_name *name, struct pkc
 		if (look(s, name, &objects, &found, err))
 			return err->code;
 	}
+	if (is_nothing(&found) && objects.unclear > 0)
+		return err_set(err, ERR_UNREACHABLE,
+		    "the token has something of this name and does not tell what it is");
 	if (is_nothing(&found))
 		return missing(s, err);
 	if (pkcs11_is_there(&found.private) &&

@@ -51,6 +51,8 @@ pkcs11_is_there(const struct pkcs11_object *o)
 struct pkcs11_objects {
 	struct pkcs11_object at[PKCS11_OBJECTS_MAX];
 	size_t n;
+	size_t
+	    unclear; /* others, which went away meanwhile or whose class the token does not tell */
 };
 
 enum err_code pkcs11_list(struct pkcs11_session *s, const struct pkcs11_name *name,

@@ -835,6 +835,95 @@ START_TEST(test_threads)
 }
 END_TEST
 
+/* --- a module that lies (tests/suite/shim) */
+
+/* The module with faults stands where make puts it, beside this program. */
+static const char *
+shim(void)
+{
+	static char path[512];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+
+	ck_assert_int_gt(n, 0);
+	path[n] = '\0';
+	for (int up = 0; up < 3; up++)
+		*strrchr(path, '/') = '\0';
+	snprintf(path + strlen(path), 64, "/suite/shim_pkcs11.so");
+	setenv("SHIM_MODULE", softhsm_module(), 1);
+	setenv("SHIM_CONTROL", support_path("fault"), 1);
+	return path;
+}
+
+/* Everything that a caller may ask for, whatever comes of it; what is called a success is one. */
+static void
+ask_all(struct key *key, const char *fault, bool writing)
+{
+	AUTO(bytes_done) struct bytes sig = { 0 };
+	AUTO(bytes_done) struct bytes point = { 0 };
+	AUTO(key_putp) struct key *again = NULL;
+	struct err err = { 0 };
+	enum err_code code;
+	bool there;
+
+	support_write(support_path("fault"), fault);
+	if (pkcs11_backend.sign(key, KEYD_ECDSA, &digest, &sig, &err) == ERR_OK)
+		ck_assert(sig.len >= 8 && sig.data[0] == 0x30 && sig.data[1] == sig.len - 2);
+	if (pkcs11_backend.parameter(key, KEY_PARAM_EC_POINT, &point, &err) == ERR_OK)
+		ck_assert_uint_eq(point.len, 33);
+	(void)!pkcs11_backend.exists(ctx, "k", &there, &err);
+	code = pkcs11_backend.find(ctx, "k", &again, &err);
+	/* a key that is there is never said to be missing, but by a module that says so: it found nothing, or things of other classes */
+	ck_assert_msg(code != ERR_NOT_FOUND || strstr(fault, "C_FindObjects length zero") ||
+			  strstr(fault, "C_GetAttributeValue garbage"),
+	    "%s: %s", fault, err.text);
+	if (!writing)
+		return;
+	(void)!pkcs11_backend.import_key(ctx, "other", KEYD_USE_SIGN, &digest, &err);
+	(void)!pkcs11_backend.remove(ctx, "other", &err);
+}
+
+/* Each call that keyd makes, with errors of every class, with lengths and contents that cannot be: bounded, and nothing is lost. */
+START_TEST(test_hostile)
+{
+	static const char *const calls[] = { "C_GetSlotList", "C_GetTokenInfo", "C_OpenSession",
+		"C_CloseSession", "C_GetSessionInfo", "C_FindObjectsInit", "C_FindObjects",
+		"C_FindObjectsFinal", "C_GetAttributeValue", "C_SetAttributeValue",
+		"C_CreateObject", "C_DestroyObject", "C_SignInit", "C_Sign" };
+	static const char *const faults[] = { "rv 0x5", "rv 0x30", "rv 0x32", "rv 0x54", "rv 0x82",
+		"rv 0x90", "rv 0xb3", "rv 0xe0", "rv 0x101", "rv 0x150", "rv 0x190",
+		"rv 0x80000000", "length long", "length zero", "length max", "garbage" };
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.library = shim();
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err));
+	key = find("k");
+	before = point_of("k");
+	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
+		for (size_t j = 0; j < (support_valgrind() ? 1 : ARRAY_LEN(faults)); j++) {
+			char fault[64];
+
+			snprintf(fault, sizeof(fault), "%s %s", calls[i], faults[j]);
+			ask_all(key, fault, j % 4 == 0); /* writing waits for the disk */
+		}
+	support_write(support_path("fault"), "");
+	soon();
+	ck_ok(pkcs11_backend.create_pair(ctx, "k", KEY_EC_P256, &err));
+	after = point_of("k");
+	ck_assert(bytes_equal(&before, &after));
+	judge_ecdsa(key, "k", SPKI_P256, 32);
+	free(support_sh(
+	    "test $(" SOFTHSM_TOOL "-O --type privkey 2>/dev/null | grep -c 'label: *k$') = 1"));
+	end();
+}
+END_TEST
+
 TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remove, test_token_away,
     test_token_late, test_token_replaced, test_two_tokens, test_pin, test_no_pin, test_foreign_keys,
-    test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads)
+    test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads,
+    test_hostile)
