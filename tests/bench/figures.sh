@@ -133,7 +133,7 @@ HAS_AGENT=''
 agent() {
 	have ssh-agent && have ssh-add || skip "ssh-agent" "it is not installed" || return
 	start agent ssh-agent -D -a "$T/agent.sock"
-	ssh-keygen -q -t ecdsa -b 256 -N '' -f "$T/id" || return
+	ssh-keygen -q -t ecdsa -b 256 -N '' -f "$T/id" 2>"$T/keygen.log" || skip "ssh-agent" "ssh-keygen makes no key" || return
 	wait_for 5 env "SSH_AUTH_SOCK=$T/agent.sock" ssh-add -q "$T/id" || skip "ssh-agent" "it takes no key"
 }
 ! agent || HAS_AGENT=1
