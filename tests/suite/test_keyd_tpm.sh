@@ -381,6 +381,14 @@ file=$(file_of tpm-ec)
 cp -p "$file" "$T/good.pem"
 openssl asn1parse -in "$file" -out "$T/good.der" >/dev/null
 size=$(stat -c %s "$T/good.der") refused=0
+times_read() { grep -c "configuration read again" "$T/keyd.log"; }
+read_again() { [ "$(times_read)" -gt "$reads" ]; }
+look_again() { # keyd forgets what it has opened
+	local reads
+	reads=$(times_read)
+	kill -HUP "${PID[keyd]}"
+	wait_for 5 read_again
+}
 for ((at = 0; at < size; at += 1 + RANDOM % 13)); do
 	cp "$T/good.der" "$T/bad.der"
 	byte=$(od -An -tu1 -j "$at" -N 1 "$T/bad.der")
@@ -391,8 +399,7 @@ for ((at = 0; at < size; at += 1 + RANDOM % 13)); do
 		echo "-----END TSS2 PRIVATE KEY-----"
 	} >"$file"
 	before=$(listing)
-	kill -HUP "${PID[keyd]}"
-	sleep 0.03
+	look_again
 	sign "$EC" "$T/digest"
 	if [ "$STATUS" = 500 ] && [ "$(listing)" = "$before" ]; then
 		refused=$((refused + 1))
@@ -404,8 +411,7 @@ ok "flipped bits are refused ($refused)" $((refused < 10))
 pair tpm-ec
 is "create leaves a damaged file" "$(listing)" "$before"
 cp -p "$T/good.pem" "$file"
-kill -HUP "${PID[keyd]}"
-sleep 0.05
+look_again
 again "when the file is put back"
 like "the log names the key and the reason" "$(cat "$T/keyd.log")" "*TPM refuses key tpm-ec*"
 
