@@ -400,7 +400,10 @@ END_TEST
 static bool
 spied(void)
 {
-	if (support_valgrind()) /* one process: the spy would go on writing to the first case's file */
+#ifdef EDGEKEEP_INSTRUMENTED
+	return false; /* it leaks, itself */
+#endif
+	if (support_valgrind()) /* one process: it would go on writing to the first case's file */
 		return false;
 	if (access(SPY, R_OK)) {
 		ck_assert_msg(!getenv("CI"), "pkcs11-spy is not installed");
@@ -661,7 +664,6 @@ START_TEST(test_preloaded)
 	static struct backend_preloaded preloaded[4];
 	static char by_slot[128], by_id[128];
 	AUTO(str_freep) char *slot = NULL;
-	AUTO(bytes_done) struct bytes mac = { 0 };
 	struct key *none = NULL;
 	struct err err = { 0 };
 
