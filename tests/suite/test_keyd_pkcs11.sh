@@ -46,12 +46,12 @@ parameter() { post "/parameters/$2" "{\"keyHandle\":\"$1\"}" && get value; }
 # the public key as the token itself shows it: public_of LABEL, to $T/pub.der
 public_of() { tool -O --type pubkey 2>/dev/null | awk -v l="$1" '/EC_POINT:/ { p = substr($2, 5) }
 	$1 == "label:" && $2 == l { print "3059301306072a8648ce3d020106082a8648ce3d030107034200" p }' | xxd -r -p >"$T/pub.der"; }
-judged() { # judged WHAT LABEL: the last signature, by the token's public key
+verified() { # verified WHAT LABEL: the last signature, by the token's public key
 	public_of "$2"
 	openssl pkeyutl -verify -pubin -keyform DER -inkey "$T/pub.der" -in "$T/digest" -sigfile "$T/sig" >/dev/null 2>&1
 	ok "$1: openssl verifies with the token's public key" $?
 }
-judged_rsa() { # judged_rsa WHAT HANDLE: its private operation on a PKCS#1 block, by its public numbers
+verified_rsa() { # verified_rsa WHAT HANDLE: its private operation on a PKCS#1 block, by its public numbers
 	local n e info
 	n=$(parameter "$2" rsa-modulus | base64 -d | xxd -p -c 999) e=$(parameter "$2" rsa-exponent | base64 -d | xxd -p)
 	printf 'asn1=SEQUENCE:k\n[k]\nalg=SEQUENCE:a\nkey=BITWRAP,SEQUENCE:n\n[a]\no=OID:rsaEncryption\nz=NULL\n[n]\nn=INTEGER:0x%s\ne=INTEGER:0x%s\n' "$n" "$e" >"$T/rsa.cnf"
@@ -104,12 +104,12 @@ answer "SoftHSM: P-256" 200
 EC=$HANDLE
 sign "$EC"
 answer "SoftHSM: sign" 200
-judged "SoftHSM: P-256" hsm-ec
+verified "SoftHSM: P-256" hsm-ec
 parameter "$EC" ec-point | base64 -d | xxd -p -c 99 >"$T/point"
 is "SoftHSM: the point, compressed" "$(cut -c3- "$T/point")" "$(xxd -s 27 -l 32 -p -c 99 "$T/pub.der")"
 pair hsm-rsa rsa-2048
 answer "SoftHSM: RSA-2048" 200
-judged_rsa "SoftHSM: RSA-2048" "$HANDLE"
+verified_rsa "SoftHSM: RSA-2048" "$HANDLE"
 pair hsm-384 ec-p384
 answer "SoftHSM: P-384" 200
 pair hsm-ed ed25519
@@ -158,12 +158,12 @@ http "$S" GET "/keypair/hsm-local?$V"
 answer "preloaded: a key that pkcs11-tool made" 200
 LOCAL=$(get keyHandle)
 sign "$LOCAL"
-judged "preloaded" local-ca
+verified "preloaded" local-ca
 for type in privkey pubkey; do tool -b --type $type --label local-ca >/dev/null 2>&1; done
 tool --keypairgen --key-type EC:prime256v1 --label local-ca --id 02 >/dev/null 2>&1
 sign "$LOCAL"
 answer "replaced: the handle serves" 200
-judged "replaced: with the new key" local-ca
+verified "replaced: with the new key" local-ca
 tool --keypairgen --key-type EC:prime256v1 --label local-ca --id 03 >/dev/null 2>&1
 stop keyd
 up
@@ -179,7 +179,7 @@ http "$S" POST "/keypair/hsm-ec?$V" '{"from":"hsm-new"}'
 is "move" "$STATUS" 204
 is "move: the key" "$(parameter "$EC" ec-point)" "$NEW"
 sign "$EC"
-judged "move" hsm-ec
+verified "move" hsm-ec
 is "move: nothing is left" "$(tool -O 2>/dev/null | grep -c 'hsm-new')" 0
 http "$S" DELETE "/keypair?$V" "{\"keyHandle\":\"$EC\"}"
 is "delete" "$STATUS" 204
@@ -290,14 +290,14 @@ EC=$HANDLE
 sign "$EC"
 answer "tpm2-pkcs11: sign" 200
 down
-judged "tpm2-pkcs11: P-256" chip-ec
+verified "tpm2-pkcs11: P-256" chip-ec
 up
 pair chip-ec
 is "tpm2-pkcs11: the key outlives keyd" "$HANDLE" "$EC"
 pair chip-rsa rsa-2048
 answer "tpm2-pkcs11: RSA-2048" 200
 RSA=$HANDLE
-judged_rsa "tpm2-pkcs11: RSA-2048" "$RSA"
+verified_rsa "tpm2-pkcs11: RSA-2048" "$RSA"
 post /key '{"keyId":"chip-mac","usage":"sign"}'
 is "tpm2-pkcs11: makes no HMAC keys" "$STATUS" 400
 post /key '{"keyId":"chip-aes","usage":"encrypt"}'
@@ -318,6 +318,6 @@ is "tpm2-pkcs11: signs again and again" "$judge" 200
 http "$S" DELETE "/keypair?$V" "{\"keyHandle\":\"$RSA\"}"
 is "tpm2-pkcs11: delete" "$STATUS" 204
 down
-judged "tpm2-pkcs11: after the move" chip-ec
+verified "tpm2-pkcs11: after the move" chip-ec
 is "tpm2-pkcs11: what is left" "$(tool -O 2>/dev/null | grep -c 'Key Object')" 2
 suite_end
