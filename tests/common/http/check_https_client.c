@@ -16,6 +16,8 @@
 #include "crypto/x509.h"
 #include "tests/support/support.h"
 
+#define PATIENCE_MS 30000 /* TLS takes its time under valgrind on a busy machine */
+
 #define MIB (1024 * 1024)
 
 /* --- a peer that says exactly what a row wants, over TLS or in the clear (as a proxy) */
@@ -278,7 +280,7 @@ static enum err_code
 get(struct https_client *c, int port, const char *path, struct https_reply *ret, struct err *err)
 {
 	char url[256];
-	struct https_call call = { .method = "GET", .url = url, .timeout_ms = 5000 };
+	struct https_call call = { .method = "GET", .url = url, .timeout_ms = PATIENCE_MS };
 
 	snprintf(url, sizeof(url), "https://127.0.0.1:%d%s", port, path);
 	return https_client_call(c, &call, ret, err);
@@ -301,7 +303,7 @@ START_TEST(test_request)
 	peer_start(&p, "good.pem");
 	struct https_client *c = trusting_client();
 	snprintf(url, sizeof(url), "https://localhost:%d/a%%2Fb?api-version=1", p.port);
-	struct https_call call = { "PUT", url, headers, TEXT("{\"x\":1}"), 5000 };
+	struct https_call call = { "PUT", url, headers, TEXT("{\"x\":1}"), PATIENCE_MS };
 	ck_ok(https_client_call(c, &call, &reply, &err));
 	ck_assert_uint_eq(reply.status, 201);
 	ck_assert_int_eq(reply.retry_after, -1);
@@ -317,7 +319,7 @@ START_TEST(test_request)
 	https_reply_done(&reply);
 
 	/* no body: nothing is made up, but a length of zero where the method has a body */
-	call = (struct https_call){ .method = "DELETE", .url = url, .timeout_ms = 5000 };
+	call = (struct https_call){ .method = "DELETE", .url = url, .timeout_ms = PATIENCE_MS };
 	ck_ok(https_client_call(c, &call, &reply, &err));
 	ck_assert_ptr_null(strcasestr(p.seen, "content-"));
 	https_reply_done(&reply);
@@ -509,11 +511,11 @@ START_TEST(test_unreachable)
 	peer_stop(&p);
 	struct https_client *c = trusting_client();
 	ck_err(get(c, p.port, "/", &reply, &err), ERR_UNREACHABLE);
-	ck_err(
-	    https_client_call(c,
-		&(struct https_call){
-		    .method = "GET", .url = "https://no-such-name.invalid/", .timeout_ms = 5000 },
-		&reply, &err),
+	ck_err(https_client_call(c,
+		   &(struct https_call){ .method = "GET",
+		       .url = "https://no-such-name.invalid/",
+		       .timeout_ms = PATIENCE_MS },
+		   &reply, &err),
 	    ERR_UNREACHABLE);
 	ck_err(
 	    https_client_call(c,
@@ -652,9 +654,9 @@ START_TEST(test_proxy)
 			setenv("https_proxy", value, 1);
 		}
 		struct https_client *c = client_new(&(struct https_client_config){ 0 });
-		struct https_call call = {
-			.method = "GET", .url = "https://hub.example:444/x?y", .timeout_ms = 5000
-		};
+		struct https_call call = { .method = "GET",
+			.url = "https://hub.example:444/x?y",
+			.timeout_ms = PATIENCE_MS };
 		ck_err(https_client_call(c, &call, &reply, &err), ERR_UNREACHABLE);
 		ck_assert_msg(strncmp(p.seen, "CONNECT hub.example:444 HTTP/1.1\r\n", 34) == 0,
 		    "%s: %s", rows[i].what, p.seen);
