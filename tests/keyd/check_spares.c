@@ -5,7 +5,7 @@
 
 START_TEST(test_bound)
 {
-	struct spares s = { 0 };
+	struct spares s = { { NULL } };
 	int context[SPARES + 1];
 
 	ck_assert_ptr_null(spares_take(&s));
@@ -40,7 +40,7 @@ take_and_give(void *spares)
 
 START_TEST(test_threads)
 {
-	struct spares s = { 0 };
+	struct spares s = { { NULL } };
 	int context[2] = { 0 };
 	pthread_t threads[4];
 
