@@ -139,6 +139,18 @@ connect_tpm(struct tpm *t, struct err *err)
 	return err->code;
 }
 
+void
+tpm_mend(struct tpm *t)
+{
+	struct err err = { 0 };
+
+	if (!t->broken)
+		return;
+	disconnect(t);
+	/* where it cannot be had, the next call tries again and hears why */
+	(void)!connect_tpm(t, &err);
+}
+
 static enum err_code
 lock(struct tpm *t, unsigned wait_ms, struct err *err)
 {

@@ -63,8 +63,10 @@ keep(void *ctx)
 		if (held->object == ESYS_TR_NONE)
 			pthread_cond_wait(&held->change, &t->lock);
 		else if (!clock_cond_wait(&held->change, &t->lock, held->until_ms) &&
-			 clock_mono_ms() >= held->until_ms)
+			 clock_mono_ms() >= held->until_ms) {
 			tpm_held_drop(t);
+			tpm_mend(t);
+		}
 	}
 	pthread_mutex_unlock(&t->lock);
 	return NULL;

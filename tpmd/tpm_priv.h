@@ -47,6 +47,8 @@ enum err_code tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *
 bool tpm_is_missing(TSS2_RC rc);
 /* Forget a transient object or a session, if there is one. */
 void tpm_flush(struct tpm *t, ESYS_TR *object);
+/* Under lock: a new connection where the old one broke, so that what a flush left behind is swept though nobody calls. */
+void tpm_mend(struct tpm *t);
 /*
  * Overwrite what the library's own memory still has of secrets: the parameters of a Create or Import, and the buffer of commands and
  * answers.  By calls that reach no TPM: a Create below an object that is none, and a long command that is never sent.

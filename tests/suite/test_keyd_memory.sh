@@ -8,7 +8,7 @@ suite_begin "keyd: keys in memory"
 for tool in jq curl openssl xxd socat softhsm2-util; do need_tool $tool || exit 77; done
 need_root "looking into a process that lets nobody" || exit 77
 if [ -n "$INSTRUMENTED" ]; then
-	echo "SKIP issue 3: a sanitizer keeps copies of its own"
+	echo "SKIP a sanitizer keeps copies of its own; the released programs are looked at"
 	exit 77
 fi
 
