@@ -415,6 +415,17 @@ spied(void)
 	return true;
 }
 
+static bool
+begin_spied(void)
+{
+	if (!begin())
+		return false;
+	if (spied())
+		return true;
+	mech_free(mech);
+	return false;
+}
+
 static int
 spied_calls(const char *pattern)
 {
@@ -541,7 +552,7 @@ START_TEST(test_pin)
 	struct key *none = NULL;
 	struct err err = { 0 };
 
-	if (!begin() || !spied())
+	if (!begin_spied())
 		return;
 	snprintf(uri, sizeof(uri), "pkcs11:token=tok?pin-source=file:%s", support_path("pin"));
 	config.token = uri;
@@ -735,12 +746,8 @@ START_TEST(test_spy)
 	AUTO(key_putp) struct key *rsa = NULL;
 	struct err err = { 0 };
 
-	if (!begin())
+	if (!begin_spied())
 		return;
-	if (!spied()) {
-		mech_free(mech);
-		return;
-	}
 	open_backend();
 	ck_ok(pkcs11_backend.create_pair(ctx, "ec", KEY_EC_P256, &err));
 	ck_ok(pkcs11_backend.create_pair(ctx, "rsa", KEY_RSA_2048, &err));
