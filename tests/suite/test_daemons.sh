@@ -4,8 +4,11 @@
 # shellcheck source=tests/suite/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root "the daemons" || exit 77
-for tool in jq curl openssl swtpm socat unshare; do need_tool $tool || exit 77; done
+for tool in jq curl openssl swtpm tpm2_getcap socat unshare; do need_tool $tool || exit 77; done
 suite_begin "every daemon"
+# shellcheck source=tests/suite/tpm.sh
+. "$(dirname "$0")/tpm.sh"
+tpm_start
 DAEMONS="keyd certd identityd tpmd edged"
 export AZIOT_LOG=trace
 RUN=$T/run
@@ -21,7 +24,6 @@ for d in $DAEMONS; do
 	chown $((UID0 + UID_OF[$d])) "$T/state/$d"
 done
 install -d -m 700 -o $((UID0 + 5)) "$T/state/edged/cache"
-TPM_PORT=$((20000 + RANDOM % 20000))
 
 # The sockets in `[endpoints]` are where a daemon would make its own; $1 is the directory.
 configure() {
@@ -193,8 +195,6 @@ fi
 
 # --- socket activation and notices: `unit` does what systemd does; the paths of the configuration cannot be bound
 configure "$T/nowhere"
-start swtpm swtpm socket --tpm2 --tpmstate "dir=$T/state/tpmd" --server "type=tcp,port=$TPM_PORT,bindaddr=127.0.0.1" \
-	--ctrl "type=tcp,port=$((TPM_PORT + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear
 # systemd's default names: those of the units (common.md 3); two for edged
 inherits() {
 	case $1 in

@@ -3,14 +3,16 @@
 mkdir "$T/tpm"
 
 # tpm_start: on a pair of ports beside each other, which the TCTI wants, free on this machine; later again on
-# the same one where TPM_FIXED is set, with the state in TPM_STATE if that is.
+# the same one where TPM_FIXED is set, with the state in TPM_STATE if that is.  They are below the kernel's own
+# range (ip_local_port_range starts at 32768), out of which any client on this machine may hold one.
 tpm_start() {
 	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		[ -n "${TPM_PORT:-}" ] || TPM_PORT=$((20000 + RANDOM % 20000))
+		[ -n "${TPM_PORT:-}" ] || TPM_PORT=$((20000 + RANDOM % 12000))
 		start swtpm swtpm socket --tpm2 --tpmstate "dir=${TPM_STATE:-$T/tpm}" --server "type=tcp,port=$TPM_PORT,bindaddr=127.0.0.1" \
 			--ctrl "type=tcp,port=$((TPM_PORT + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear
 		export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$TPM_PORT
-		if wait_for 5 tpm2_getcap properties-fixed; then
+		# the one that answers may be another script's, whose port this one could not have
+		if wait_for 5 tpm2_getcap properties-fixed && alive swtpm; then
 			# a TPM counts each hard end as a try at its passwords
 			tpm2_dictionarylockout -Q --clear-lockout
 			return 0
