@@ -195,19 +195,30 @@ stores_create_key(struct stores *s, const char *id, unsigned usage, struct err *
 	return code;
 }
 
+static enum err_code
+remove_from(const struct places *p, size_t n, const char *id, struct err *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (p->at[i]->backend->remove(p->at[i]->ctx, id, err))
+			return err->code;
+	return ERR_OK;
+}
+
 enum err_code
 stores_import(
     struct stores *s, const char *id, unsigned usage, const struct bytes *value, struct err *err)
 {
 	const struct places p = places_of(s, id);
 	enum err_code code = no_way(err);
+	size_t i;
 
-	for (size_t i = 0; i < p.n; i++) {
+	for (i = 0; i < p.n; i++) {
 		code = p.at[i]->backend->import_key(p.at[i]->ctx, id, usage, value, err);
 		if (code != ERR_UNSUPPORTED)
 			break;
 	}
-	return code;
+	/* a key of before in a place that is asked first would go on answering to the id */
+	return code ? code : remove_from(&p, i, id, err);
 }
 
 static const char *const algorithm_names[KEY_ALGORITHMS] = {
@@ -311,8 +322,5 @@ stores_remove(struct stores *s, const char *id, struct err *err)
 {
 	const struct places p = places_of(s, id);
 
-	for (size_t i = 0; i < p.n; i++)
-		if (p.at[i]->backend->remove(p.at[i]->ctx, id, err))
-			return err->code;
-	return ERR_OK;
+	return remove_from(&p, p.n, id, err);
 }

@@ -73,7 +73,7 @@ enum err_code stores_create_key(
  */
 enum err_code stores_create_pair(
     struct stores *s, const char *id, const char *preferred, struct err *err) MUST_CHECK;
-/* As stores_create_key, with the caller's bytes, in place of what is there. */
+/* As stores_create_key, with the caller's bytes, in place of what is there, also in a place that could not take them. */
 enum err_code stores_import(struct stores *s, const char *id, unsigned usage,
     const struct bytes *value, struct err *err) MUST_CHECK;
 /* Do the two ids live in one place, so that one can be moved to the other? */
