@@ -155,8 +155,7 @@ shelf_create_pair(void *ctx, const char *id, enum key_algorithm algorithm, struc
 }
 
 static enum err_code
-shelf_import(
-    void *ctx, const char *id, unsigned usage, const struct bytes *value, struct err *err)
+shelf_import(void *ctx, const char *id, unsigned usage, const struct bytes *value, struct err *err)
 {
 	(void)usage, (void)value;
 	return put(ctx, id, err);
@@ -346,5 +345,5 @@ START_TEST(test_import_elsewhere)
 }
 END_TEST
 
-TEST_MAIN("keyd/stores", test_in_turn, test_homes, test_fail_closed, test_together,
-    test_import_elsewhere)
+TEST_MAIN(
+    "keyd/stores", test_in_turn, test_homes, test_fail_closed, test_together, test_import_elsewhere)
