@@ -41,6 +41,8 @@ enum key_parameter {
 	KEY_PARAMS
 };
 
+#define BACKEND_NOTES_LEN 16384
+
 #define BACKEND_KEY_MAX 65536 /* bytes of a symmetric key, or of a key pair's PEM */
 
 /* How to encrypt or decrypt.  iv and aad are AEAD's and empty otherwise. */
@@ -86,6 +88,7 @@ struct backend_config {
 	const char *tpmd; /* path of tpmd's socket; NULL: the contract's */
 	const struct backend_parameter *parameters;
 	size_t n_parameters;
+	void *notes; /* BACKEND_NOTES_LEN bytes, zero at first, that outlive a worker; NULL: none */
 	struct remote *
 	    remote; /* the worker process that does the work (remote.h); NULL in the worker itself */
 };

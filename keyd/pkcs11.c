@@ -12,6 +12,7 @@
  *
  *	pkcs11_rv	what return values mean
  *	pkcs11_module	the module, its slots
+ *	pkcs11_notes	what must not be forgotten when the process ends
  *	pkcs11_token	sessions, login, recovery
  *	pkcs11_object	objects by name; what counts while one replaces another
  *	pkcs11_public	public halves, signatures
@@ -22,6 +23,7 @@
 struct pkcs11_backend {
 	const struct backend_config *config;
 	struct pkcs11_module *module;
+	struct pkcs11_notes *notes;
 	struct pkcs11_uri *at; /* of the preloaded ids in their order, then config->token's */
 	size_t n;
 	struct pkcs11_uris uris;
@@ -45,6 +47,7 @@ pkcs11_close(void *ctx)
 		if (first == i)
 			pkcs11_token_free(b->tokens[i]);
 	}
+	pkcs11_notes_free(b->notes);
 	pkcs11_module_close(b->module);
 	for (size_t i = 0; i < b->n; i++)
 		pkcs11_uri_done(&b->at[i]);
@@ -81,7 +84,7 @@ add_uri(struct pkcs11_backend *b, const char *text, const char *whose, struct er
 	while (!pkcs11_uri_same_token(&b->at[same], uri))
 		same++;
 	if (same == b->n - 1)
-		return pkcs11_token_new(b->module, uri, &b->uris, &b->tokens[same], err);
+		return pkcs11_token_new(b->module, uri, &b->uris, b->notes, &b->tokens[same], err);
 	b->tokens[b->n - 1] = b->tokens[same];
 	return ERR_OK;
 }
@@ -130,7 +133,8 @@ pkcs11_open_backend(const struct backend_config *config, void **ret_ctx, struct 
 	if (!b)
 		return err_nomem(err);
 	b->config = config;
-	if (pkcs11_module_open(config->library, &b->module, NULL, err) || add_uris(b, err)) {
+	if (pkcs11_notes_new(config->notes, &b->notes, err) ||
+	    pkcs11_module_open(config->library, &b->module, NULL, err) || add_uris(b, err)) {
 		pkcs11_close(b);
 		return err->code;
 	}

@@ -19,13 +19,11 @@ struct pkcs11_token {
 	const struct ck_function_list *calls;
 	const struct pkcs11_uri *uri;
 	const struct pkcs11_uris *uris;
+	struct pkcs11_notes *notes;
+	uint8_t name[SHA256_LEN]; /* digest of what names it */
 
 	/* Held while the token is looked for and logged in to, I/O and all: whoever comes second would only do the same. */
 	pthread_mutex_t opening;
-	bool known; /* was open once; then info is what it has to be */
-	struct ck_token_info info;
-	ck_rv_t pin_refused;	     /* what C_Login said; CKR_OK: nothing bad */
-	uint8_t refused[SHA256_LEN]; /* digest of the PIN */
 
 	pthread_mutex_t lock; /* guards the rest; not held across calls of the module */
 	pthread_cond_t given;
@@ -38,18 +36,34 @@ struct pkcs11_token {
 	size_t n_idle;
 };
 
+static enum err_code
+name_of(const struct pkcs11_uri *uri, uint8_t ret[SHA256_LEN], struct err *err)
+{
+	AUTO(str_freep) char *text = NULL;
+
+	if (pkcs11_uri_write(uri, NULL, &text, err))
+		return err->code;
+	return digest_sha256(text, strlen(text), ret, err);
+}
+
 enum err_code
 pkcs11_token_new(struct pkcs11_module *module, const struct pkcs11_uri *uri,
-    const struct pkcs11_uris *uris, struct pkcs11_token **ret, struct err *err)
+    const struct pkcs11_uris *uris, struct pkcs11_notes *notes, struct pkcs11_token **ret,
+    struct err *err)
 {
 	struct pkcs11_token *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return err_nomem(err);
+	if (name_of(uri, t->name, err)) {
+		free(t);
+		return err->code;
+	}
 	t->module = module;
 	t->calls = pkcs11_calls(module);
 	t->uri = uri;
 	t->uris = uris;
+	t->notes = notes;
 	pthread_mutex_init(&t->opening, NULL);
 	pthread_mutex_init(&t->lock, NULL);
 	clock_cond_init(&t->given);
@@ -147,6 +161,31 @@ uri_with_pin(const struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_to
 	return NULL;
 }
 
+/* What is known of this PIN, from whoever sent it. */
+static enum err_code
+was_refused(const struct pkcs11_token *t, const struct ck_token_info *info,
+    const uint8_t digest[SHA256_LEN], struct err *err)
+{
+	ck_rv_t rv = CKR_OK;
+
+	switch (pkcs11_notes_pin(t->notes, digest, &rv)) {
+	case PKCS11_PIN_REFUSED:
+		return err_set(err, ERR_UNREACHABLE,
+		    "the token refused this PIN (%s); it is not sent again until it changes or "
+		    "keyd is restarted",
+		    pkcs11_rv(rv)->name);
+	case PKCS11_PIN_SENT:
+		if (info->flags & CKF_USER_PIN_COUNT_LOW)
+			return err_set(err, ERR_UNREACHABLE,
+			    "there was no answer when this PIN was sent, and the token counts a "
+			    "wrong one; it is not sent again until it changes or keyd is "
+			    "restarted");
+		return ERR_OK;
+	default:
+		return ERR_OK;
+	}
+}
+
 /* What tells before the PIN is sent that it would be in vain, or the token's last try. */
 static enum err_code
 may_send(const struct pkcs11_token *t, const struct ck_token_info *info, const struct bytes *pin,
@@ -163,12 +202,7 @@ may_send(const struct pkcs11_token *t, const struct ck_token_info *info, const s
 		return err_set(err, ERR_UNREACHABLE,
 		    "the PIN does not have the token's %lu to %lu bytes; it is not sent",
 		    info->min_pin_len, info->max_pin_len);
-	if (t->pin_refused && memcmp(t->refused, digest, SHA256_LEN) == 0)
-		return err_set(err, ERR_UNREACHABLE,
-		    "the token refused this PIN (%s); it is not sent again until it changes or "
-		    "keyd is restarted",
-		    pkcs11_rv(t->pin_refused)->name);
-	return ERR_OK;
+	return was_refused(t, info, digest, err);
 }
 
 static enum err_code
@@ -176,18 +210,18 @@ send_pin(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
     const struct bytes *pin, const uint8_t digest[SHA256_LEN], struct err *err)
 {
 	struct ck_token_info info;
-	ck_rv_t rv = t->calls->C_Login(session, CKU_USER, pin->data, pin->len);
+	ck_rv_t rv;
 
+	/* before it is sent, for the module may end the process */
+	pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_SENT, CKR_OK);
+	rv = t->calls->C_Login(session, CKU_USER, pin->data, pin->len);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
-		t->pin_refused = CKR_OK;
+		pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_GOOD, CKR_OK);
 		return ERR_OK;
 	}
 	/* only where the token was away can the PIN not have been at fault */
-	if (pkcs11_rv(rv)->class != PKCS11_LOST &&
-	    t->calls->C_GetTokenInfo(slot, &info) == CKR_OK) {
-		t->pin_refused = rv;
-		memcpy(t->refused, digest, SHA256_LEN);
-	}
+	if (pkcs11_rv(rv)->class != PKCS11_LOST && t->calls->C_GetTokenInfo(slot, &info) == CKR_OK)
+		pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_REFUSED, rv);
 	pkcs11_failed(err, "C_Login", rv);
 	return err_wrap_code(err, ERR_UNREACHABLE, "cannot log in to the token");
 }
@@ -206,7 +240,7 @@ log_in(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
 		return pkcs11_failed(err, "C_GetSessionInfo", rv);
 	if (state.state == CKS_RW_USER_FUNCTIONS || state.state == CKS_RO_USER_FUNCTIONS || !from)
 		return ERR_OK;
-	if (pkcs11_pin_read(from, &pin, err) || digest_sha256(pin.data, pin.len, digest, err) ||
+	if (pkcs11_pin_read(from, &pin, err) || pkcs11_pin_digest(info, &pin, digest, err) ||
 	    may_send(t, info, &pin, digest, err))
 		return err->code;
 	return send_pin(t, session, slot, &pin, digest, err);
@@ -221,23 +255,22 @@ log_in(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
 static enum err_code
 same_token(const struct pkcs11_token *t, const struct ck_token_info *info, struct err *err)
 {
-	if (!t->known ||
-	    (memcmp(t->info.serial_number, info->serial_number, sizeof(info->serial_number)) == 0 &&
-		memcmp(t->info.label, info->label, sizeof(info->label)) == 0))
+	struct pkcs11_mark is = pkcs11_mark_of(info), was;
+
+	if (!pkcs11_notes_token(t->notes, t->name, &was) || memcmp(&was, &is, sizeof(is)) == 0)
 		return ERR_OK;
 	return err_set(err, ERR_UNREACHABLE,
 	    "this is another token than before: its serial number or label changed; restart keyd "
-	    "if "
-	    "that is meant");
+	    "if that is meant");
 }
 
 static void
 set_open(struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *info,
     ck_session_handle_t sentinel, ck_flags_t flags)
 {
-	if (!t->known)
-		t->info = *info;
-	t->known = true;
+	const struct pkcs11_mark mark = pkcs11_mark_of(info);
+
+	pkcs11_notes_keep_token(t->notes, t->name, &mark);
 	pkcs11_module_opened(t->module, 1);
 	pthread_mutex_lock(&t->lock);
 	t->slot = slot;

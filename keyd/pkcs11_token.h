@@ -4,13 +4,14 @@
 #include <stdint.h>
 
 #include "keyd/pkcs11_module.h"
+#include "keyd/pkcs11_notes.h"
 
 /*
  * One token of a module: its sessions and its login (contracts/pkcs11.md 6).  Looked for when it is used, so it may be absent at
  * first, and looked for anew when it went away.  Every function may be called by several threads at once; all of them wait.
  *
  * The PIN is read when it is needed and wiped at once.  It is never sent where the token counts its final try or is locked, and
- * one that was refused not a second time: on a real token three mistakes destroy it.
+ * one that was refused not a second time (pkcs11_notes.h): on a real token three mistakes destroy it.
  */
 struct pkcs11_token;
 
@@ -20,9 +21,10 @@ struct pkcs11_uris {
 	size_t n;
 };
 
-/* Nothing is called yet.  module, uri and uris must outlive the result. */
+/* Nothing is called yet.  module, uri, uris and notes must outlive the result. */
 enum err_code pkcs11_token_new(struct pkcs11_module *module, const struct pkcs11_uri *uri,
-    const struct pkcs11_uris *uris, struct pkcs11_token **ret, struct err *err) MUST_CHECK;
+    const struct pkcs11_uris *uris, struct pkcs11_notes *notes, struct pkcs11_token **ret,
+    struct err *err) MUST_CHECK;
 void pkcs11_token_free(struct pkcs11_token *t);
 const struct pkcs11_uri *pkcs11_token_uri(const struct pkcs11_token *t);
 

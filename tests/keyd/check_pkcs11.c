@@ -580,6 +580,76 @@ START_TEST(test_pin)
 }
 END_TEST
 
+/* One token by three names is still one, and so are its tries. */
+START_TEST(test_pin_of_three_names)
+{
+	static struct backend_preloaded preloaded[2];
+	static char by_slot[128], by_serial[128];
+	AUTO(str_freep) char *slot = NULL;
+	AUTO(str_freep) char *serial = NULL;
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin_spied())
+		return;
+	slot = support_sh("printf '%%d' $(pkcs11-tool --module $PKCS11_MODULE -L 2>&1 | sed -n "
+			  "'/^Slot 0/s/.*(\\(0x[^)]*\\)).*/\\1/p')");
+	serial = support_sh("printf '%%s' $(pkcs11-tool --module $PKCS11_MODULE -L 2>&1 | sed -n "
+			    "'s/.*serial num *: //p' | head -1)");
+	snprintf(by_slot, sizeof(by_slot), "pkcs11:slot-id=%s;object=a?pin-value=4321", slot);
+	snprintf(by_serial, sizeof(by_serial), "pkcs11:serial=%s;object=b?pin-value=4321", serial);
+	preloaded[0] = (struct backend_preloaded){ "a", by_slot };
+	preloaded[1] = (struct backend_preloaded){ "b", by_serial };
+	config.preloaded = preloaded;
+	config.n_preloaded = 2;
+	config.token = "pkcs11:token=tok?pin-value=4321";
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "a", &none, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.find(ctx, "b", &none, &err), ERR_UNREACHABLE);
+	ck_err(pkcs11_backend.find(ctx, "c", &none, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "not sent again"));
+	ck_assert_int_eq(spied_calls(": C_Login$"), 1);
+	end();
+}
+END_TEST
+
+/* A worker that follows another one knows what that one was told: a refused PIN, and which token it had. */
+START_TEST(test_notes)
+{
+	static uint8_t notes[BACKEND_NOTES_LEN] __attribute__((aligned(16)));
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin_spied())
+		return;
+	memset(notes, 0, sizeof(notes));
+	config.notes = notes;
+	config.token = "pkcs11:token=tok?pin-value=4321";
+	for (int i = 0; i < 3; i++) {
+		open_backend();
+		ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+		pkcs11_backend.close(ctx);
+	}
+	ck_assert_ptr_nonnull(strstr(err.text, "not sent again"));
+	ck_assert_int_eq(spied_calls(": C_Login$"), 1);
+	config.token = BASE_URI;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err));
+	pkcs11_backend.close(ctx);
+	free(support_sh("softhsm2-util --delete-token --token tok"));
+	softhsm_token("tok");
+	open_backend();
+	ck_err(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "another token"));
+	pkcs11_backend.close(ctx);
+	/* a keyd that was restarted takes it */
+	memset(notes, 0, sizeof(notes));
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "id", KEY_EC_P256, &err));
+	end();
+}
+END_TEST
+
 /* Without a PIN what is private is hidden, so nothing can be said to be missing. */
 START_TEST(test_no_pin)
 {
@@ -895,6 +965,39 @@ ask_all(struct key *key, const char *fault, bool writing)
 	(void)!pkcs11_backend.remove(ctx, "other", &err);
 }
 
+/* Where no answer came the PIN may have been at fault: it is sent again only where the token counts nothing wrong. */
+START_TEST(test_pin_unanswered)
+{
+	static uint8_t notes[BACKEND_NOTES_LEN] __attribute__((aligned(16)));
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	memset(notes, 0, sizeof(notes));
+	config.notes = notes;
+	config.library = shim();
+	support_write(support_path("fault"), "C_Login rv 0x30"); /* CKR_DEVICE_ERROR */
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	pkcs11_backend.close(ctx);
+	/* CKF_USER_PIN_COUNT_LOW */
+	support_write(support_path("fault"), "C_GetTokenInfo flags 0x10000");
+	open_backend();
+	ck_err(pkcs11_backend.find(ctx, "k", &none, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "there was no answer"));
+	support_write(support_path("fault"), "");
+	soon();
+	absent("k");
+	pkcs11_backend.close(ctx);
+	/* that was one: now nothing is held against it */
+	support_write(support_path("fault"), "C_GetTokenInfo flags 0x10000");
+	open_backend();
+	absent("k");
+	end();
+}
+END_TEST
+
 /* Each call that keyd makes, with errors of every class, with lengths and contents that cannot be: bounded, and nothing is lost. */
 START_TEST(test_hostile)
 {
@@ -937,6 +1040,6 @@ START_TEST(test_hostile)
 END_TEST
 
 TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remove, test_token_away,
-    test_token_late, test_token_replaced, test_two_tokens, test_pin, test_no_pin, test_foreign_keys,
-    test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads,
-    test_hostile)
+    test_token_late, test_token_replaced, test_two_tokens, test_pin, test_pin_of_three_names,
+    test_notes, test_pin_unanswered, test_no_pin, test_foreign_keys, test_upstream_keys,
+    test_preloaded, test_library, test_spy, test_would_block, test_threads, test_hostile)
