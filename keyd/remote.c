@@ -1,13 +1,16 @@
 #include "keyd/remote.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,7 +25,8 @@
 #define QUEUE_MAX    64
 #define STOP_MS	     500
 
-_Static_assert(WORKER_CHANNELS_MAX < SPAWN_FDS_MAX, "one descriptor more is the control socket");
+_Static_assert(
+    WORKER_CHANNELS_MAX + 2 <= SPAWN_FDS_MAX, "with them go the control socket and the notes");
 
 enum state {
 	STARTING, /* calls wait */
@@ -44,6 +48,7 @@ struct remote {
 	struct remotes *all;
 	struct remote_config config;
 	struct pool *lane;
+	int notes; /* for its processes, one after the other; nobody reads them here */
 	pthread_t keeper;
 	bool has_keeper;
 	pthread_mutex_t lock; /* guards what follows; never held across I/O */
@@ -89,6 +94,20 @@ remotes_new(const struct remotes_config *config, struct remotes **ret, struct er
 	return ERR_OK;
 }
 
+/* Its size is fixed, whatever a worker becomes. */
+static enum err_code
+make_notes(int *ret, struct err *err)
+{
+	AUTO(fd_closep) int fd = memfd_create("edgekeep-notes", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, BACKEND_NOTES_LEN) ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return err_errno(err, "no memory for the notes of key workers");
+	*ret = fd;
+	fd = -1;
+	return ERR_OK;
+}
+
 enum err_code
 remotes_add(
     struct remotes *all, const struct remote_config *config, struct remote **ret, struct err *err)
@@ -100,6 +119,10 @@ remotes_add(
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return err_nomem(err);
+	if (make_notes(&r->notes, err)) {
+		free(r);
+		return err->code;
+	}
 	r->all = all;
 	r->config = *config;
 	r->control = -1;
@@ -114,6 +137,7 @@ static void
 remote_free(struct remote *r)
 {
 	pool_free(r->lane);
+	fd_closep(&r->notes);
 	pthread_cond_destroy(&r->changed);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
@@ -290,12 +314,15 @@ static enum err_code
 spawn(struct remote *r, struct ends *e, pid_t *ret_pid, struct err *err)
 {
 	struct spawn_request req = { .role = r->config.role };
+	int fds[SPAWN_FDS_MAX];
 	enum err_code code;
 
 	if (make_ends(e, 1 + r->config.channels, err))
 		return err->code;
-	req.fds = e->theirs;
-	req.n_fds = e->n;
+	memcpy(fds, e->theirs, e->n * sizeof(*fds));
+	fds[e->n] = r->notes;
+	req.fds = fds;
+	req.n_fds = e->n + 1;
 	code = spawner_exec(r->all->config.spawner, &req, ret_pid, err);
 	close_all(e->theirs, e->n);
 	if (code)

@@ -9,13 +9,13 @@
  * or leaks there does so without keyd.  It has no HTTP, no JSON and no handles: keyd's end is remote.h, what they say to each
  * other worker_proto.h.
  *
- * The descriptors that it is started with: WORKER_CONTROL, whose end is the worker's end, and the channels behind it, each served
- * by a thread of its own in straight-line code.
+ * The descriptors that it is started with: WORKER_CONTROL, whose end is the worker's end; the channels behind it, each served by a
+ * thread of its own in straight-line code; and, last, memory that it leaves to the worker which follows it (backend.h: notes).
  */
 struct worker;
 
 #define WORKER_CONTROL	    3
-#define WORKER_CHANNELS_MAX 7
+#define WORKER_CHANNELS_MAX 6
 
 /* --- the work, without a process around it */
 

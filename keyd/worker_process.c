@@ -2,10 +2,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "keyd/mech.h"
 #include "keyd/service.h"
@@ -29,6 +31,7 @@ struct worker_process {
 	size_t place; /* of the layout */
 	struct backend_config config;
 	struct mech *mech;
+	void *notes; /* BACKEND_NOTES_LEN bytes; MAP_FAILED: none */
 	struct worker *worker;
 	struct worker_received hello; /* to be answered when all is in place */
 	pthread_t watcher;
@@ -62,6 +65,18 @@ worker_place(const struct worker_process *p)
 	return p->place;
 }
 
+/* What the worker before this one left. */
+static enum err_code
+map_notes(struct worker_process *p, struct err *err)
+{
+	AUTO(fd_closep) int fd = WORKER_CONTROL + 1 + (int)p->n_channels;
+
+	p->notes = mmap(NULL, BACKEND_NOTES_LEN, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (p->notes == MAP_FAILED)
+		return err_errno(err, "could not see the notes of the last worker");
+	return ERR_OK;
+}
+
 /* A worker is told of its place rather than by an argument, for the spawner lets nobody choose arguments. */
 static enum err_code
 open_place(struct worker_process *p, const struct layout *layout, struct err *err)
@@ -71,10 +86,11 @@ open_place(struct worker_process *p, const struct layout *layout, struct err *er
 	p->place = place_named(layout, name);
 	if (p->place == layout->stores.n_stores)
 		return err_set(err, ERR_NOT_FOUND, "there is no place %s", name);
-	if (keyd_warm_up(err) || mech_new(&p->mech, err))
+	if (keyd_warm_up(err) || mech_new(&p->mech, err) || map_notes(p, err))
 		return err->code;
 	p->config = layout->store[p->place].config;
 	p->config.mech = p->mech;
+	p->config.notes = p->notes;
 	return worker_new(layout->store[p->place].backend, &p->config, &p->worker, err);
 }
 
@@ -124,6 +140,7 @@ worker_prepare(struct daemon *d, struct err *err)
 		return err_nomem(err);
 	keyd->worker = p;
 	p->daemon = d;
+	p->notes = MAP_FAILED;
 	if (hear(p, err))
 		return err->code;
 	if (bound_memory(err) || open_place(p, &keyd->layout, err))
@@ -222,6 +239,8 @@ worker_done(struct daemon *d)
 	if (p->abandoned)
 		return;
 	worker_free(p->worker);
+	if (p->notes != MAP_FAILED)
+		munmap(p->notes, BACKEND_NOTES_LEN);
 	mech_free(p->mech);
 	worker_received_done(&p->hello);
 	free(p);

@@ -66,6 +66,17 @@ verified_rsa() { # verified_rsa WHAT HANDLE: its private operation on a PKCS#1 b
 	post /encrypt "{\"keyHandle\":\"$2\",\"algorithm\":\"RSA-NO-PADDING\",\"plaintext\":\"$(b64 "$T/block")\"}"
 	is "$1: RSA-NO-PADDING of the same block" "$(get ciphertext | base64 -d | xxd -p)" "$(xxd -p "$T/sig")"
 }
+# the token's worker ends, and another one follows it
+kill_worker() {
+	local pid
+	pid=$(pgrep -P "$(pgrep -P "${PID[keyd]}")")
+	kill -KILL "$pid" && wait_for 10 another_worker "$pid"
+}
+another_worker() {
+	local pid
+	pid=$(pgrep -P "$(pgrep -P "${PID[keyd]}")") && [ "$pid" != "$1" ] &&
+		http "$S" GET "/status?$V" && [[ $(jq -r '.facts["key worker hsm"]' <<<"$BODY") == serving,* ]]
+}
 calls() { grep -c -E "$1" "$T/spy/log"; }
 files() { find "$T/home/keys" -type f | wc -l; }
 
@@ -213,6 +224,10 @@ up
 for _ in 1 2 3 4; do pair hsm-id; done
 is "wrong PIN" "$STATUS" 500
 is "wrong PIN: sent once" $(($(calls ': C_Login$') - before)) 1
+for _ in 1 2; do kill_worker; done
+ok "wrong PIN: the worker ends, and another one serves" $?
+pair hsm-id
+is "wrong PIN: not sent by the next worker either" "$STATUS $(($(calls ': C_Login$') - before))" "500 1"
 echo 1234 >"$T/pins/pin"
 pair hsm-id
 answer "right PIN" 200
@@ -226,6 +241,9 @@ is "another token of this name" "$STATUS" 500
 sleep 1.1
 pair hsm-other
 is "another token of this name, later" "$STATUS" 500
+kill_worker
+pair hsm-other
+is "another token of this name, to the next worker" "$STATUS" 500
 is "no key is made on it" "$(tool -O 2>/dev/null | wc -l)" 0
 stop keyd
 

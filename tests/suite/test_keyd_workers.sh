@@ -218,8 +218,10 @@ for ((i = 0; i < 105; i++)); do
 done
 is "each CKR of any call: odd answers" $bad 0
 fault ""
-# a PIN that the token seemed to refuse is not sent again by the same process
-kill -KILL "$(worker worker-vendor)"
+# a PIN that the token seemed to refuse is not sent again by this keyd, whichever worker it has
+stop keyd
+up
+FRONT=${PID[keyd]}
 good "each CKR of any call"
 post /parameters/ec-point "{\"keyHandle\":\"$TOKEN_EC\"}"
 POINT=$(get value)
