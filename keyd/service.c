@@ -121,20 +121,28 @@ keyd_prepare(struct daemon *d, struct err *err)
 	return http_server_new(&http, &keyd->http, err);
 }
 
-/* Preloaded keys are read, and written only where their directory is keyd's own. */
+/*
+ * The directory of a preloaded key, as a file that is put in place of another is a new one to Landlock; written only where it is
+ * keyd's own.  What a link names may be elsewhere, and is read.
+ */
 static enum err_code
 add_preloaded(const char *uri, struct sandbox_paths *paths, struct err *err)
 {
 	AUTO(str_freep) char *path = NULL;
 	AUTO(str_freep) char *dir = NULL;
+	unsigned access = SANDBOX_READ;
 	struct stat st;
 
 	if (uri_file_path(uri, &path, err) ||
 	    str_format(&dir, err, "%.*s/", (int)(strrchr(path, '/') - path), path))
 		return err->code;
 	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && st.st_uid != 0)
-		return sandbox_paths_add_dir_of(paths, path, SANDBOX_READ | SANDBOX_WRITE, err);
-	return sandbox_paths_add(paths, path, SANDBOX_READ, err);
+		access |= SANDBOX_WRITE;
+	if (sandbox_paths_add_dir_of(paths, path, access, err))
+		return err->code;
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		return sandbox_paths_add(paths, path, SANDBOX_READ, err);
+	return ERR_OK;
 }
 
 enum err_code

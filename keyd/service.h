@@ -42,7 +42,7 @@ void keyd_done(struct daemon *d);
 enum err_code keyd_warm_up(struct err *err) MUST_CHECK;
 /* Start the spawner and make the workers' places known, where there are any; first thing in prepare (workers.c). */
 enum err_code keyd_add_workers(struct keyd *keyd, struct err *err) MUST_CHECK;
-/* The files of a place's preloaded keys: read, and written only where their directory is keyd's own. */
+/* The directories of a place's preloaded keys, and what links there name: read; written only where they are keyd's own. */
 enum err_code keyd_preloaded_paths(
     const struct store_config *store, struct sandbox_paths *paths, struct err *err) MUST_CHECK;
 

@@ -15,7 +15,9 @@ if is_root; then
 fi
 mkdir -m 700 "$T/home" && mkdir -m 755 "$T/etc" "$T/pre"
 openssl ecparam -name prime256v1 -genkey -noout -out "$T/pre/key.pem"
-chmod 644 "$T/pre/key.pem"
+mkdir "$T/aside" && openssl ecparam -name prime256v1 -genkey -noout -out "$T/aside/key.pem"
+chmod 644 "$T/pre/key.pem" "$T/aside/key.pem"
+ln -s ../aside/key.pem "$T/pre/link.pem"
 is_root && chown "$OWNER" "$T/home"
 
 config() { # config PATTERNS: what the writer may name
@@ -24,6 +26,7 @@ config() { # config PATTERNS: what the writer may name
 homedir_path = "$T/home"
 [preloaded_keys]
 preloaded = "file://$T/pre/key.pem"
+linked = "file://$T/pre/link.pem"
 [endpoints]
 aziot_keyd = "unix://$S"
 [[principal]]
@@ -146,6 +149,27 @@ is "signs without files: HMAC" "$(get signature)" "$MAC"
 http "$S" GET "/key/dev-none?$V"
 is "a key that is not at hand is looked for" "$STATUS" 400
 mv "$T/home/away" "$T/home/keys"
+
+# --- a file that was put in place of a preloaded one, as editors and `config apply` do, counts after SIGHUP; so does what a link names
+openssl ecparam -name prime256v1 -genkey -noout -out "$T/pre/new.pem"
+chmod 644 "$T/pre/new.pem"
+mv "$T/pre/new.pem" "$T/pre/key.pem"
+read_again() { # read_again: SIGHUP, and wait for it
+	local n
+	n=$(grep -c 'configuration read again' "$T/keyd.log")
+	kill -HUP "${PID[keyd]}"
+	again() { [ "$(grep -c 'configuration read again' "$T/keyd.log")" -gt "$n" ]; }
+	wait_for 5 again
+}
+read_again
+for id in preloaded linked; do
+	file=$T/pre/key.pem
+	[ $id = preloaded ] || file=$T/aside/key.pem
+	http "$S" GET "/keypair/$id?$V"
+	post /parameters/ec-point "{\"keyHandle\":\"$(get keyHandle)\"}"
+	is "replaced and linked preloaded keys: $id" "$(get value)" \
+		"$(openssl ec -in "$file" -pubout -conv_form compressed -outform DER 2>/dev/null | tail -c 33 | base64 -w0)"
+done
 
 # --- who may do what
 if need_root "principals"; then
