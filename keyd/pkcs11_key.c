@@ -21,7 +21,8 @@ struct view {
 	uint64_t generation; /* of the token; the handles are good within it */
 	struct pkcs11_found found;
 	bool ec;
-	size_t size; /* EC: bytes of r; RSA: bytes of the modulus */
+	bool confirm; /* the private key wants the PIN for each use */
+	size_t size;  /* EC: bytes of r; RSA: bytes of the modulus */
 };
 
 struct pkcs11_key {
@@ -65,12 +66,13 @@ static enum err_code
 sign_ec(struct pkcs11_session *s, const struct view *v, struct text digest, struct bytes *ret,
     struct err *err)
 {
+	const struct pkcs11_signer by = { v->found.private.handle, CKM_ECDSA, v->confirm };
 	AUTO(bytes_done) struct bytes raw = { 0 };
 
 	/* FIPS 186-4, 6.4: the leftmost bits, as many as the order has; modules differ in what they do with more */
 	if (digest.len > v->size)
 		digest.len = v->size;
-	if (pkcs11_sign(s, CKM_ECDSA, v->found.private.handle, digest, SIGNATURE_MAX, &raw, err))
+	if (pkcs11_sign(s, &by, digest, SIGNATURE_MAX, &raw, err))
 		return err->code;
 	return pkcs11_ecdsa_der(&raw, v->size, ret, err);
 }
@@ -79,10 +81,11 @@ static enum err_code
 sign_rsa(struct pkcs11_session *s, const struct view *v, bool pkcs1, struct text data,
     struct bytes *ret, struct err *err)
 {
+	const struct pkcs11_signer by = { v->found.private.handle,
+		pkcs1 ? CKM_RSA_PKCS : CKM_RSA_X_509, v->confirm };
 	AUTO(bytes_done) struct bytes out = { 0 };
 
-	if (pkcs11_sign(s, pkcs1 ? CKM_RSA_PKCS : CKM_RSA_X_509, v->found.private.handle, data,
-		SIGNATURE_MAX, &out, err))
+	if (pkcs11_sign(s, &by, data, SIGNATURE_MAX, &out, err))
 		return err->code;
 	if (out.len != v->size)
 		return err_set(err, ERR_PROTOCOL, "C_Sign: a signature of %zu bytes, not %zu",
@@ -133,6 +136,24 @@ measure(struct view *v, const EVP_PKEY *public)
 		v->size /= 8;
 }
 
+/* Modules that do not know the attribute have no such keys. */
+static enum err_code
+read_confirm(struct pkcs11_session *s, struct view *v, struct err *err)
+{
+	unsigned char yes = 0;
+	struct ck_attribute is = { CKA_ALWAYS_AUTHENTICATE, &yes, sizeof(yes) };
+
+	if (pkcs11_read(s, v->found.private.handle, &is, 1, err)) {
+		if (pkcs11_rv(s->rv)->class == PKCS11_LOST)
+			return err->code;
+		s->rv = CKR_OK;
+		err_clear(err);
+		return ERR_OK;
+	}
+	v->confirm = is.value_len == sizeof(yes) && yes;
+	return ERR_OK;
+}
+
 static enum err_code
 read_pair(struct pkcs11_session *s, struct view *v, EVP_PKEY **ret, struct err *err)
 {
@@ -141,7 +162,7 @@ read_pair(struct pkcs11_session *s, struct view *v, EVP_PKEY **ret, struct err *
 	if (pkcs11_public_read(s, &v->found, &public, err))
 		return err->code;
 	measure(v, public);
-	if (try_pair(s, v, public, err))
+	if (read_confirm(s, v, err) || try_pair(s, v, public, err))
 		return err->code;
 	*ret = public;
 	public = NULL;

@@ -206,44 +206,75 @@ may_send(const struct pkcs11_token *t, const struct ck_token_info *info, const s
 }
 
 static enum err_code
-send_pin(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
-    const struct bytes *pin, const uint8_t digest[SHA256_LEN], struct err *err)
+send_pin(struct pkcs11_session *s, ck_user_type_t user, const struct bytes *pin,
+    const uint8_t digest[SHA256_LEN], struct err *err)
 {
+	const struct pkcs11_token *t = s->token;
 	struct ck_token_info info;
 	ck_rv_t rv;
 
 	/* before it is sent, for the module may end the process */
 	pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_SENT, CKR_OK);
-	rv = t->calls->C_Login(session, CKU_USER, pin->data, pin->len);
+	rv = s->calls->C_Login(s->handle, user, pin->data, pin->len);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_GOOD, CKR_OK);
 		return ERR_OK;
 	}
 	/* only where the token was away can the PIN not have been at fault */
-	if (pkcs11_rv(rv)->class != PKCS11_LOST && t->calls->C_GetTokenInfo(slot, &info) == CKR_OK)
+	if (pkcs11_rv(rv)->class != PKCS11_LOST &&
+	    s->calls->C_GetTokenInfo(s->slot, &info) == CKR_OK)
 		pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_REFUSED, rv);
-	pkcs11_failed(err, "C_Login", rv);
+	pkcs11_session_failed(s, err, "C_Login", rv);
 	return err_wrap_code(err, ERR_UNREACHABLE, "cannot log in to the token");
 }
 
+/* Under t->opening: of two who send it at once the second might spend another try. */
 static enum err_code
-log_in(struct pkcs11_token *t, ck_session_handle_t session, ck_slot_id_t slot,
+read_and_send(struct pkcs11_session *s, ck_user_type_t user, const struct pkcs11_uri *from,
     const struct ck_token_info *info, struct err *err)
 {
-	const struct pkcs11_uri *from = uri_with_pin(t, slot, info);
 	AUTO(bytes_done) struct bytes pin = { 0 };
 	uint8_t digest[SHA256_LEN];
+
+	if (pkcs11_pin_read(from, &pin, err) || pkcs11_pin_digest(info, &pin, digest, err) ||
+	    may_send(s->token, info, &pin, digest, err))
+		return err->code;
+	return send_pin(s, user, &pin, digest, err);
+}
+
+static enum err_code
+log_in(struct pkcs11_session *s, const struct ck_token_info *info, struct err *err)
+{
+	const struct pkcs11_uri *from = uri_with_pin(s->token, s->slot, info);
 	struct ck_session_info state = { 0 };
-	ck_rv_t rv = t->calls->C_GetSessionInfo(session, &state);
+	ck_rv_t rv = s->calls->C_GetSessionInfo(s->handle, &state);
 
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_GetSessionInfo", rv);
 	if (state.state == CKS_RW_USER_FUNCTIONS || state.state == CKS_RO_USER_FUNCTIONS || !from)
 		return ERR_OK;
-	if (pkcs11_pin_read(from, &pin, err) || pkcs11_pin_digest(info, &pin, digest, err) ||
-	    may_send(t, info, &pin, digest, err))
-		return err->code;
-	return send_pin(t, session, slot, &pin, digest, err);
+	return read_and_send(s, CKU_USER, from, info, err);
+}
+
+enum err_code
+pkcs11_session_confirm(struct pkcs11_session *s, struct err *err)
+{
+	struct pkcs11_token *t = s->token;
+	const struct pkcs11_uri *from = NULL;
+	struct ck_token_info info;
+	enum err_code code;
+	ck_rv_t rv = s->calls->C_GetTokenInfo(s->slot, &info);
+
+	if (rv != CKR_OK)
+		return pkcs11_session_failed(s, err, "C_GetTokenInfo", rv);
+	from = uri_with_pin(t, s->slot, &info);
+	if (!from)
+		return err_set(err, ERR_UNREACHABLE,
+		    "the key wants the PIN for each use; its URI needs pin-value or pin-source");
+	pthread_mutex_lock(&t->opening);
+	code = read_and_send(s, CKU_CONTEXT_SPECIFIC, from, &info, err);
+	pthread_mutex_unlock(&t->opening);
+	return code;
 }
 
 /* --- opening */
@@ -265,16 +296,16 @@ same_token(const struct pkcs11_token *t, const struct ck_token_info *info, struc
 }
 
 static void
-set_open(struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *info,
-    ck_session_handle_t sentinel, ck_flags_t flags)
+set_open(struct pkcs11_token *t, const struct pkcs11_session *sentinel,
+    const struct ck_token_info *info, ck_flags_t flags)
 {
 	const struct pkcs11_mark mark = pkcs11_mark_of(info);
 
 	pkcs11_notes_keep_token(t->notes, t->name, &mark);
 	pkcs11_module_opened(t->module, 1);
 	pthread_mutex_lock(&t->lock);
-	t->slot = slot;
-	t->sentinel = sentinel;
+	t->slot = sentinel->slot;
+	t->sentinel = sentinel->handle;
 	t->session_flags = flags;
 	t->open = true;
 	pthread_mutex_unlock(&t->lock);
@@ -284,25 +315,24 @@ set_open(struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *
 static enum err_code
 open_token(struct pkcs11_token *t, bool *ret_gone, struct err *err)
 {
-	ck_session_handle_t sentinel;
+	struct pkcs11_session sentinel = { .token = t, .calls = t->calls };
 	struct ck_token_info info;
 	ck_flags_t flags;
-	ck_slot_id_t slot;
 	ck_rv_t rv;
 
 	*ret_gone = true;
-	if (pkcs11_find_token(t->module, t->uri, &slot, &info, err))
+	if (pkcs11_find_token(t->module, t->uri, &sentinel.slot, &info, err))
 		return err->code;
 	flags = info.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
-	rv = t->calls->C_OpenSession(slot, flags, NULL, NULL, &sentinel);
+	rv = t->calls->C_OpenSession(sentinel.slot, flags, NULL, NULL, &sentinel.handle);
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_OpenSession", rv);
 	*ret_gone = false;
-	if (same_token(t, &info, err) || log_in(t, sentinel, slot, &info, err)) {
-		t->calls->C_CloseSession(sentinel);
+	if (same_token(t, &info, err) || log_in(&sentinel, &info, err)) {
+		t->calls->C_CloseSession(sentinel.handle);
 		return err->code;
 	}
-	set_open(t, slot, &info, sentinel, flags);
+	set_open(t, &sentinel, &info, flags);
 	return ERR_OK;
 }
 

@@ -53,6 +53,12 @@ enum err_code pkcs11_session_failed(
     struct pkcs11_session *s, struct err *err, const char *what, ck_rv_t rv);
 
 /*
+ * Send the PIN for the one operation that the session has begun, with a key that wants that for each (CKA_ALWAYS_AUTHENTICATE).
+ * ERR_UNREACHABLE: there is none, or it is not accepted.
+ */
+enum err_code pkcs11_session_confirm(struct pkcs11_session *s, struct err *err) MUST_CHECK;
+
+/*
  * Is this still the token that was opened?  To be asked before an object that was not found counts as missing: a token that went
  * away may just show no objects (contract 4).  ERR_UNREACHABLE: no.
  */

@@ -15,19 +15,21 @@ pointer(const void *data)
 }
 
 enum err_code
-pkcs11_sign(struct pkcs11_session *s, ck_mechanism_type_t mechanism, ck_object_handle_t key,
-    struct text data, size_t max, struct bytes *ret, struct err *err)
+pkcs11_sign(struct pkcs11_session *s, const struct pkcs11_signer *by, struct text data, size_t max,
+    struct bytes *ret, struct err *err)
 {
-	struct ck_mechanism m = { .mechanism = mechanism };
+	struct ck_mechanism m = { .mechanism = by->mechanism };
 	AUTO(bytes_done) struct bytes out = { 0 };
 	unsigned long len = max;
 	ck_rv_t rv;
 
 	if (bytes_alloc(&out, max, err))
 		return err->code;
-	rv = s->calls->C_SignInit(s->handle, &m, key);
+	rv = s->calls->C_SignInit(s->handle, &m, by->key);
 	if (rv != CKR_OK)
 		return pkcs11_session_failed(s, err, "C_SignInit", rv);
+	if (by->confirm && pkcs11_session_confirm(s, err))
+		return err->code;
 	rv = s->calls->C_Sign(s->handle, pointer(data.data), data.len, out.data, &len);
 	if (rv != CKR_OK)
 		return pkcs11_session_failed(s, err, "C_Sign", rv);
@@ -42,9 +44,10 @@ enum err_code
 pkcs11_hmac(struct pkcs11_session *s, ck_object_handle_t key, struct text data, struct bytes *ret,
     struct err *err)
 {
+	const struct pkcs11_signer by = { .key = key, .mechanism = CKM_SHA256_HMAC };
 	AUTO(bytes_done) struct bytes out = { 0 };
 
-	if (pkcs11_sign(s, CKM_SHA256_HMAC, key, data, SHA256_LEN, &out, err))
+	if (pkcs11_sign(s, &by, data, SHA256_LEN, &out, err))
 		return err->code;
 	if (out.len != SHA256_LEN)
 		return err_set(err, ERR_PROTOCOL, "C_Sign: an HMAC of %zu bytes", out.len);

@@ -5,10 +5,16 @@
 
 /* Operations of a token with one of its keys, each begun and ended within the call.  Errors are the table's (pkcs11_rv.h). */
 
+/* How a key signs. */
+struct pkcs11_signer {
+	ck_object_handle_t key;
+	ck_mechanism_type_t mechanism;
+	bool confirm; /* it wants the PIN for each use */
+};
+
 /* C_Sign; a signature longer than max is ERR_PROTOCOL. */
-enum err_code pkcs11_sign(struct pkcs11_session *s, ck_mechanism_type_t mechanism,
-    ck_object_handle_t key, struct text data, size_t max, struct bytes *ret,
-    struct err *err) MUST_CHECK;
+enum err_code pkcs11_sign(struct pkcs11_session *s, const struct pkcs11_signer *by,
+    struct text data, size_t max, struct bytes *ret, struct err *err) MUST_CHECK;
 
 /* HMAC-SHA256: 32 bytes. */
 enum err_code pkcs11_hmac(struct pkcs11_session *s, ck_object_handle_t key, struct text data,

@@ -713,6 +713,44 @@ START_TEST(test_foreign_keys)
 }
 END_TEST
 
+/* Keys that want the PIN again for each use (CKA_ALWAYS_AUTHENTICATE), as smart cards have them for signatures */
+START_TEST(test_always_authenticate)
+{
+	static char uri[256];
+	AUTO(key_putp) struct key *ec = NULL;
+	AUTO(key_putp) struct key *rsa = NULL;
+	AUTO(bytes_done) struct bytes sig = { 0 };
+	struct err err = { 0 };
+	int sent;
+
+	if (!begin_spied())
+		return;
+	free(support_sh(
+	    SOFTHSM_TOOL "--keypairgen --key-type EC:prime256v1 --label e --id 01 --always-auth "
+			 "2>&1 && " SOFTHSM_TOOL
+			 "--keypairgen --key-type rsa:2048 --label r --id 02 --always-auth 2>&1"));
+	support_write(support_path("pin"), "1234\n");
+	snprintf(uri, sizeof(uri), "pkcs11:token=tok?pin-source=%s", support_path("pin"));
+	config.token = uri;
+	open_backend();
+	ec = find("e");
+	rsa = find("r");
+	judge_ecdsa(ec, "e", SPKI_P256, 32);
+	judge_ecdsa(ec, "e", SPKI_P256, 32);
+	judge_rsa(rsa, "r");
+	/* a wrong one is sent once here as well */
+	support_write(support_path("pin"), "4321\n");
+	sent = spied_calls(": C_Login$");
+	for (int i = 0; i < 3; i++)
+		ck_err(pkcs11_backend.sign(ec, KEYD_ECDSA, &digest, &sig, &err), ERR_UNREACHABLE);
+	ck_assert_ptr_nonnull(strstr(err.text, "not sent again"));
+	ck_assert_int_eq(spied_calls(": C_Login$"), sent + 1);
+	support_write(support_path("pin"), "1234\n");
+	judge_ecdsa(ec, "e", SPKI_P256, 32);
+	end();
+}
+END_TEST
+
 /* What upstream made has no CKA_ID; a move keeps the halves together */
 START_TEST(test_upstream_keys)
 {
@@ -1041,5 +1079,6 @@ END_TEST
 
 TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remove, test_token_away,
     test_token_late, test_token_replaced, test_two_tokens, test_pin, test_pin_of_three_names,
-    test_notes, test_pin_unanswered, test_no_pin, test_foreign_keys, test_upstream_keys,
-    test_preloaded, test_library, test_spy, test_would_block, test_threads, test_hostile)
+    test_notes, test_pin_unanswered, test_no_pin, test_foreign_keys, test_always_authenticate,
+    test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads,
+    test_hostile)
