@@ -25,7 +25,8 @@ suite_begin() {
 	chmod 711 "$T"
 	export AZIOT_LOG=trace # so that suite_end sees all that a log can say
 	trap suite_cleanup EXIT
-	trap 'exit 130' INT TERM
+	# once: whoever presses the keys again would cut the cleaning up short
+	trap 'trap "" INT TERM; exit 130' INT TERM
 	uid_block
 }
 
@@ -209,6 +210,7 @@ confined() {
 
 suite_cleanup() {
 	local name
+	trap "" INT TERM
 	for name in "${!PID[@]}"; do stop "$name" >/dev/null 2>&1; done
 	[ "$(type -t cleanup)" != function ] || cleanup
 	if [ $failed -gt 0 ] && [ -n "${KEEP:-}" ]; then
