@@ -34,6 +34,7 @@ struct pkcs11_token {
 	ck_session_handle_t sentinel; /* the login ends with the last session */
 	ck_session_handle_t idle[IDLE_MAX];
 	size_t n_idle;
+	uint64_t n_closed; /* sessions that the token has room for again */
 };
 
 static enum err_code
@@ -71,6 +72,18 @@ pkcs11_token_new(struct pkcs11_module *module, const struct pkcs11_uri *uri,
 	return ERR_OK;
 }
 
+/* Whoever waits for a session may open one. */
+static void
+close_sessions(struct pkcs11_token *t, const ck_session_handle_t *sessions, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		t->calls->C_CloseSession(sessions[i]);
+	pthread_mutex_lock(&t->lock);
+	t->n_closed += n;
+	pthread_cond_broadcast(&t->given);
+	pthread_mutex_unlock(&t->lock);
+}
+
 /* End what was opened as this generation, unless another thread has done so. */
 static void
 shut(struct pkcs11_token *t, uint64_t generation)
@@ -88,8 +101,8 @@ shut(struct pkcs11_token *t, uint64_t generation)
 		pkcs11_module_opened(t->module, -1);
 	}
 	pthread_mutex_unlock(&t->lock);
-	for (size_t i = 0; i < n; i++)
-		t->calls->C_CloseSession(old[i]);
+	if (n > 0)
+		close_sessions(t, old, n);
 }
 
 void
@@ -323,7 +336,7 @@ open_token(struct pkcs11_token *t, bool *ret_gone, struct err *err)
 	*ret_gone = true;
 	if (pkcs11_find_token(t->module, t->uri, &sentinel.slot, &info, err))
 		return err->code;
-	flags = info.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
+	flags = infnew.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
 	rv = t->calls->C_OpenSession(sentinel.slot, flags, NULL, NULL, &sentinel.handle);
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_OpenSession", rv);
@@ -366,16 +379,22 @@ ensure_open(struct pkcs11_token *t, bool *ret_gone, struct err *err)
 
 /* --- sessions */
 
+/* What a new session needs. */
+struct need {
+	ck_flags_t flags;
+	uint64_t n_closed; /* where there is no room, wait until this has grown */
+};
+
 /* An idle one, or what a new one needs. */
 static bool
-take_idle(struct pkcs11_token *t, struct pkcs11_session *s, ck_flags_t *ret_flags)
+take_idle(struct pkcs11_token *t, struct pkcs11_session *s, struct need *ret)
 {
 	bool found;
 
 	pthread_mutex_lock(&t->lock);
 	s->generation = t->generation;
 	s->slot = t->slot;
-	*ret_flags = t->session_flags;
+	*ret = (struct need){ t->session_flags, t->n_closed };
 	found = t->open && t->n_idle > 0;
 	if (found)
 		s->handle = t->idle[--t->n_idle];
@@ -384,12 +403,12 @@ take_idle(struct pkcs11_token *t, struct pkcs11_session *s, ck_flags_t *ret_flag
 }
 
 static bool
-wait_idle(struct pkcs11_token *t, uint64_t deadline_ms)
+wait_room(struct pkcs11_token *t, uint64_t n_closed, uint64_t deadline_ms)
 {
 	bool in_time = true;
 
 	pthread_mutex_lock(&t->lock);
-	while (t->open && t->n_idle == 0 && in_time)
+	while (t->open && t->n_idle == 0 && t->n_closed == n_closed && in_time)
 		in_time = clock_cond_wait(&t->given, &t->lock, deadline_ms);
 	pthread_mutex_unlock(&t->lock);
 	return in_time;
@@ -400,21 +419,21 @@ static enum err_code
 take(struct pkcs11_token *t, struct pkcs11_session *s, bool *ret_gone, struct err *err)
 {
 	uint64_t deadline = clock_mono_ms() + SESSION_WAIT_MS;
+	struct need new;
 	bool again = true;
-	ck_flags_t flags;
 	ck_rv_t rv;
 
 	*s = (struct pkcs11_session){ .token = t, .calls = t->calls };
 	for (;;) {
 		if (ensure_open(t, ret_gone, err))
 			return err->code;
-		if (take_idle(t, s, &flags))
+		if (take_idle(t, s, &new))
 			return ERR_OK;
-		rv = t->calls->C_OpenSession(s->slot, flags, NULL, NULL, &s->handle);
+		rv = t->calls->C_OpenSession(s->slot, new.flags, NULL, NULL, &s->handle);
 		if (rv == CKR_OK)
 			return ERR_OK;
 		if (rv == CKR_SESSION_COUNT) {
-			if (!wait_idle(t, deadline))
+			if (!wait_room(t, new.n_closed, deadline))
 				return pkcs11_failed(err, "C_OpenSession", rv);
 			continue;
 		}
@@ -433,12 +452,13 @@ give(struct pkcs11_session *s, bool clean)
 
 	pthread_mutex_lock(&t->lock);
 	clean = clean && t->open && s->generation == t->generation && t->n_idle < IDLE_MAX;
-	if (clean)
+	if (clean) {
 		t->idle[t->n_idle++] = s->handle;
+		pthread_cond_signal(&t->given);
+	}
 	pthread_mutex_unlock(&t->lock);
 	if (!clean)
-		t->calls->C_CloseSession(s->handle);
-	pthread_cond_signal(&t->given);
+		close_sessions(t, &s->handle, 1);
 }
 
 enum err_code
@@ -454,7 +474,7 @@ pkcs11_session_check_token(struct pkcs11_session *s, struct err *err)
 	struct ck_token_info info = { 0 };
 	ck_rv_t rv = s->calls->C_GetTokenInfo(s->slot, &info);
 
-	if (rv == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED))
+	if (rv == CKR_OK && (infnew.flags & CKF_TOKEN_INITIALIZED))
 		return same_token(s->token, &info, err);
 	pkcs11_session_failed(
 	    s, err, "C_GetTokenInfo", rv == CKR_OK ? CKR_TOKEN_NOT_RECOGNIZED : rv);

@@ -7,7 +7,7 @@
 #include "keyd/backend.h"
 #include "keyd/cache.h"
 #include "keyd/mech.h"
-#include "keyd/pkcs11_module.h"
+#include "keyd/pkcs11_token.h"
 #include "platform/pool.h"
 
 #define BASE_URI "pkcs11:token=tok?pin-value=1234"
@@ -1036,6 +1036,106 @@ START_TEST(test_pin_unanswered)
 }
 END_TEST
 
+/* --- sessions */
+
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	int step;
+} scene = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0 };
+
+static void
+set_step(int step)
+{
+	pthread_mutex_lock(&scene.lock);
+	scene.step = step;
+	pthread_cond_broadcast(&scene.changed);
+	pthread_mutex_unlock(&scene.lock);
+}
+
+static void
+await_step(int step)
+{
+	pthread_mutex_lock(&scene.lock);
+	while (scene.step < step)
+		pthread_cond_wait(&scene.changed, &scene.lock);
+	pthread_mutex_unlock(&scene.lock);
+}
+
+static enum err_code
+hold_and_fail(struct pkcs11_session *s, void *arg, struct err *err)
+{
+	(void)s, (void)arg;
+	set_step(1);
+	await_step(2);
+	return err_set(err, ERR_CRYPTO, "as it should");
+}
+
+static enum err_code
+no_work(struct pkcs11_session *s, void *arg, struct err *err)
+{
+	(void)s, (void)arg, (void)err;
+	return ERR_OK;
+}
+
+static void *
+hold(void *token)
+{
+	struct err err = { 0 };
+
+	return pkcs11_token_work(token, PKCS11_SHARED, hold_and_fail, NULL, &err) == ERR_CRYPTO
+		   ? NULL
+		   : strdup(err.text);
+}
+
+static void *
+want(void *token)
+{
+	struct err err = { 0 };
+
+	return pkcs11_token_work(token, PKCS11_SHARED, no_work, NULL, &err) ? strdup(err.text)
+									    : NULL;
+}
+
+/* Who waits for a session of a token that has no more gets one when another is closed, not only when one is given back. */
+START_TEST(test_session_count)
+{
+	AUTO(pkcs11_uri_done) struct pkcs11_uri uri = { 0 };
+	const struct pkcs11_uris uris = { &uri, 1 };
+	struct pkcs11_module *module;
+	struct pkcs11_notes *notes;
+	struct pkcs11_token *token;
+	pthread_t threads[4];
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	ck_ok(pkcs11_uri_parse(BASE_URI, &uri, &err));
+	ck_ok(pkcs11_notes_new(NULL, &notes, &err));
+	ck_ok(pkcs11_module_open(shim(), &module, NULL, &err));
+	ck_ok(pkcs11_token_new(module, &uri, &uris, notes, &token, &err));
+	set_step(0);
+	pthread_create(&threads[0], NULL, hold, token);
+	await_step(1);
+	support_write(support_path("fault"), "C_OpenSession rv 0xb1"); /* CKR_SESSION_COUNT */
+	for (size_t i = 1; i < ARRAY_LEN(threads); i++)
+		pthread_create(&threads[i], NULL, want, token);
+	usleep(200000);
+	support_write(support_path("fault"), "");
+	set_step(2);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		ck_assert_msg(!failed, "%s", (char *)failed);
+	}
+	pkcs11_token_free(token);
+	pkcs11_notes_free(notes);
+	pkcs11_module_close(module);
+	mech_free(mech);
+}
+END_TEST
+
 /* Each call that keyd makes, with errors of every class, with lengths and contents that cannot be: bounded, and nothing is lost. */
 START_TEST(test_hostile)
 {
@@ -1081,4 +1181,4 @@ TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remov
     test_token_late, test_token_replaced, test_two_tokens, test_pin, test_pin_of_three_names,
     test_notes, test_pin_unanswered, test_no_pin, test_foreign_keys, test_always_authenticate,
     test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads,
-    test_hostile)
+    test_session_count, test_hostile)
