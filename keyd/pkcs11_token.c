@@ -336,7 +336,7 @@ open_token(struct pkcs11_token *t, bool *ret_gone, struct err *err)
 	*ret_gone = true;
 	if (pkcs11_find_token(t->module, t->uri, &sentinel.slot, &info, err))
 		return err->code;
-	flags = infnew.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
+	flags = info.flags & CKF_WRITE_PROTECTED ? CKF_SERIAL_SESSION : SESSION_RW;
 	rv = t->calls->C_OpenSession(sentinel.slot, flags, NULL, NULL, &sentinel.handle);
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_OpenSession", rv);
@@ -474,7 +474,7 @@ pkcs11_session_check_token(struct pkcs11_session *s, struct err *err)
 	struct ck_token_info info = { 0 };
 	ck_rv_t rv = s->calls->C_GetTokenInfo(s->slot, &info);
 
-	if (rv == CKR_OK && (infnew.flags & CKF_TOKEN_INITIALIZED))
+	if (rv == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED))
 		return same_token(s->token, &info, err);
 	pkcs11_session_failed(
 	    s, err, "C_GetTokenInfo", rv == CKR_OK ? CKR_TOKEN_NOT_RECOGNIZED : rv);
