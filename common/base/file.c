@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,8 +84,6 @@ file_sync_dir(const char *path, struct err *err)
 	return ERR_OK;
 }
 
-#define NEW_FILES 16 /* temporary files that are looked for; beyond them any name will do */
-
 /* *ret_tmp names the file even where it could not be made. */
 static int
 open_beside(const char *path, char **ret_tmp, struct err *err)
@@ -94,7 +91,7 @@ open_beside(const char *path, char **ret_tmp, struct err *err)
 	const char *slash = strrchr(path, '/');
 	int dir_len = slash ? (int)(slash - path) + 1 : 0;
 
-	for (unsigned i = 0; i < NEW_FILES; i++) {
+	for (unsigned i = 0;; i++) {
 		int fd;
 
 		str_freep(ret_tmp);
@@ -104,21 +101,20 @@ open_beside(const char *path, char **ret_tmp, struct err *err)
 		if (fd >= 0 || errno != EEXIST)
 			return fd;
 	}
-	str_freep(ret_tmp);
-	if (str_format(ret_tmp, err, "%.*s.new-XXXXXX", dir_len, path))
-		return -1;
-	return mkostemp(*ret_tmp, O_CLOEXEC);
 }
 
 void
 file_sweep(const char *dir)
 {
 	char path[PATH_MAX];
+	unsigned absent = 0; /* numbers in a row */
 
 	/* by whole paths: unlinkat() is no call that a daemon's policy has */
-	for (unsigned i = 0; i < NEW_FILES; i++)
-		if (snprintf(path, sizeof(path), "%s/.new-%u", dir, i) < (int)sizeof(path))
-			unlink(path);
+	for (unsigned i = 0; absent < FILE_WRITERS_MAX; i++) {
+		if (snprintf(path, sizeof(path), "%s/.new-%u", dir, i) >= (int)sizeof(path))
+			return;
+		absent = unlink(path) ? absent + 1 : 0;
+	}
 }
 
 /* Write the content to a fresh temporary file beside path; *ret_tmp names it. */

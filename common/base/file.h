@@ -9,8 +9,10 @@
  * State on disk.  Every write is a temporary file in the same directory, fsync, rename, fsync of the directory
  * (architecture rule 10), so a reader finds the old content or the new, never a part.
  * The temporary file is ".new-0", or of a higher number where others write at the same time: a crash leaves it behind, and
- * file_sweep finds it without reading the directory, however large that is.
+ * file_sweep finds it without reading the directory, however large that is.  It looks this far beyond the last that it found, so
+ * no more may write in one directory at the same time for all to be found.
  */
+#define FILE_WRITERS_MAX 64
 
 /* Read a regular file of at most max bytes.  ERR_NOT_FOUND: absent.  ERR_INVALID: longer, or not a regular file. */
 enum err_code file_read(

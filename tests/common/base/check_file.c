@@ -136,15 +136,21 @@ START_TEST(test_sweep)
 	char name[24];
 	struct err err = { 0 };
 
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < 100; i++) {
 		snprintf(name, sizeof(name), ".new-%d", i);
 		support_write(support_path(name), "half");
 		ck_ok(file_write(path, 0600, name, strlen(name), &err));
 		holds(path, name);
 		ck_assert_uint_eq(entries(support_tmpdir()), (size_t)i + 2);
 	}
-	support_write(support_path(".new-16"), "not ours");
+	/* some had ended before the crash */
+	ck_assert_int_eq(unlink(support_path(".new-0")), 0);
+	for (int i = 20; i < 20 + FILE_WRITERS_MAX - 1; i++) {
+		snprintf(name, sizeof(name), ".new-%d", i);
+		ck_assert_int_eq(unlink(support_path(name)), 0);
+	}
 	support_write(support_path(".new-"), "not ours");
+	support_write(support_path(".new-x"), "not ours");
 	support_write(support_path("new-1"), "not ours");
 	file_sweep(support_tmpdir());
 	ck_assert_uint_eq(entries(support_tmpdir()), 4);
