@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -44,6 +45,21 @@ lock(const struct file_store *s, int how, int *ret_fd, struct err *err)
 
 /* --- open and close */
 
+/* The directory of a preloaded key, where it is our own: in others we write nothing, nor does what lies there concern us. */
+static enum err_code
+sweep_preloaded(const char *uri, struct err *err)
+{
+	AUTO(str_freep) char *path = NULL;
+	struct stat st;
+
+	if (uri_file_path(uri, &path, err))
+		return err->code;
+	*strrchr(path, '/') = '\0';
+	if (stat(path, &st) == 0 && st.st_uid == geteuid())
+		file_sweep(path);
+	return ERR_OK;
+}
+
 /* What a crash left of a write; nobody writes while the lock is held. */
 static enum err_code
 sweep(const struct file_store *s, struct err *err)
@@ -52,7 +68,11 @@ sweep(const struct file_store *s, struct err *err)
 
 	if (lock(s, LOCK_EX, &held, err))
 		return err->code;
-	file_sweep(s->dir);
+	if (s->dir)
+		file_sweep(s->dir);
+	for (size_t i = 0; i < s->config->n_preloaded; i++)
+		if (sweep_preloaded(s->config->preloaded[i].uri, err))
+			return err->code;
 	return ERR_OK;
 }
 
@@ -98,10 +118,10 @@ open_in(struct file_store *s, struct err *err)
 {
 	const char *homedir = s->config->homedir;
 
-	if (homedir && (str_format(&s->dir, err, "%s/keys", homedir) ||
-			   file_mkdirs(s->dir, 0700, err) || sweep(s, err)))
+	if (homedir &&
+	    (str_format(&s->dir, err, "%s/keys", homedir) || file_mkdirs(s->dir, 0700, err)))
 		return err->code;
-	return open_wrap(s, err);
+	return sweep(s, err) ? err->code : open_wrap(s, err);
 }
 
 enum err_code

@@ -11,7 +11,8 @@
 struct file_store;
 
 /*
- * Make <homedir>/keys, remove what a crash left there, get the key-encryption key.  config must outlive the result.
+ * Make <homedir>/keys, remove what a crash left there and beside preloaded keys, get the key-encryption key.  config must outlive
+ * the result.
  * ERR_INTERNAL: keys are to be wrapped and cannot be; file_kek.h.
  */
 enum err_code file_store_open(

@@ -404,6 +404,8 @@ END_TEST
 /* What a crash left of a write goes at the next start; nothing else does. */
 START_TEST(test_sweep)
 {
+	struct err err = { 0 };
+
 	begin();
 	free(support_sh(
 	    "cd %s/home/keys && touch .new-0 .new-5 c-1.key .new d-1.key", support_tmpdir()));
@@ -413,6 +415,20 @@ START_TEST(test_sweep)
 			"'.new c-1.key d-1.key '",
 	    support_tmpdir()));
 	end();
+	/* a preloaded key is written beside its file, with homedir or without */
+	preload("pre", "elsewhere/pre.key");
+	free(support_sh("mkdir %s/elsewhere", support_tmpdir()));
+	for (int i = 0; i < 2; i++) {
+		free(support_sh("cd %s/elsewhere && touch .new-1 pre.key", support_tmpdir()));
+		ck_ok(mech_new(&mech, &err));
+		config = (struct backend_config){ .mech = mech,
+			.homedir = i ? support_path("home") : NULL,
+			.preloaded = preloaded,
+			.n_preloaded = 1 };
+		ck_ok(file_backend.open(&config, &ctx, &err));
+		free(support_sh("test \"$(ls -A %s/elsewhere)\" = pre.key", support_tmpdir()));
+		end();
+	}
 }
 END_TEST
 
