@@ -33,6 +33,7 @@ store_open(const char *homedir, struct store **ret, struct err *err)
 		store_free(s);
 		return err->code;
 	}
+	file_sweep(s->dir);
 	*ret = s;
 	return ERR_OK;
 }

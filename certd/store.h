@@ -11,7 +11,7 @@ struct store;
 
 #define STORE_TEXT_MAX ((size_t)1024 * 1024) /* bytes of one text, or of a list */
 
-/* Makes the directory, 0700, unless it is there. */
+/* Makes the directory, 0700, unless it is there; removes what a crash left of a write. */
 enum err_code store_open(const char *homedir, struct store **ret, struct err *err) MUST_CHECK;
 void store_free(struct store *s);
 /*

@@ -77,6 +77,18 @@ START_TEST(test_own)
 }
 END_TEST
 
+/* What a crash left of a write goes at the next start. */
+START_TEST(test_sweep)
+{
+	AUTO(freep) struct store *s = open_store();
+	AUTO(freep) struct store *again = NULL;
+
+	support_write(support_path("home/certs/.new-0"), "half");
+	again = open_store();
+	ck_assert_int_ne(access(support_path("home/certs/.new-0"), F_OK), 0);
+}
+END_TEST
+
 /* ids are data, not paths */
 START_TEST(test_hostile_ids)
 {
@@ -180,4 +192,5 @@ START_TEST(test_odd_files)
 }
 END_TEST
 
-TEST_MAIN("certd/store", test_own, test_hostile_ids, test_preloaded, test_list, test_odd_files)
+TEST_MAIN("certd/store", test_own, test_sweep, test_hostile_ids, test_preloaded, test_list,
+    test_odd_files)
