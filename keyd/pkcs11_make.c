@@ -77,6 +77,17 @@ need_label(const struct pkcs11_place *place, struct err *err)
 	    err, ERR_INVALID, "the key's URI has no object, so nothing can be made or removed");
 }
 
+/* What is made under a URI has to be what the URI says, or it is never found there and made again and again. */
+static enum err_code
+may_make(const struct pkcs11_place *place, enum pkcs11_uri_type type, struct err *err)
+{
+	if (need_label(place, err))
+		return err->code;
+	if (place->name.type == PKCS11_URI_ANY || place->name.type == type)
+		return ERR_OK;
+	return err_set(err, ERR_INVALID, "the key's URI names a key of another type");
+}
+
 /* --- key pairs */
 
 struct pair_job {
@@ -211,7 +222,7 @@ pkcs11_make_pair(const struct pkcs11_place *place, enum key_algorithm algorithm,
 {
 	struct pair_job j = { place, algorithm };
 
-	if (need_label(place, err))
+	if (may_make(place, PKCS11_URI_PRIVATE, err))
 		return err->code;
 	return pkcs11_token_work(place->token, PKCS11_ALONE, make_pair_work, &j, err);
 }
@@ -422,7 +433,7 @@ pkcs11_make_key(const struct pkcs11_place *place, const struct mech *mech, unsig
 	if (usage == 0 || (j.aes && usage != KEYD_USE_ENCRYPT))
 		return err_set(err, ERR_INVALID,
 		    "a key on a token is either to encrypt or to sign and derive");
-	if (need_label(place, err))
+	if (may_make(place, PKCS11_URI_SECRET_KEY, err))
 		return err->code;
 	if (pkcs11_token_work(place->token, PKCS11_ALONE, make_key_work, &j, err))
 		return value ? elsewhere(err) : err->code;
@@ -501,7 +512,7 @@ pkcs11_move(const struct pkcs11_place *from, const struct pkcs11_place *to, stru
 
 	if (from->token != to->token)
 		return err_set(err, ERR_INVALID, "the two keys live on different tokens");
-	if (need_label(from, err) || need_label(to, err))
+	if (need_label(from, err) || may_make(to, PKCS11_URI_PRIVATE, err))
 		return err->code;
 	return pkcs11_token_work(from->token, PKCS11_ALONE, move_work, &j, err);
 }

@@ -780,7 +780,7 @@ END_TEST
 /* Ids with URIs of their own, by label, by CKA_ID, by slot; a login of one serves for all on the same token */
 START_TEST(test_preloaded)
 {
-	static struct backend_preloaded preloaded[4];
+	static struct backend_preloaded preloaded[6];
 	static char by_slot[128], by_id[128];
 	AUTO(str_freep) char *slot = NULL;
 	struct key *none = NULL;
@@ -800,8 +800,11 @@ START_TEST(test_preloaded)
 	preloaded[1] = (struct backend_preloaded){ "by-id", by_id };
 	preloaded[2] = (struct backend_preloaded){ "elsewhere", "pkcs11:token=none;object=x" };
 	preloaded[3] = (struct backend_preloaded){ "x", "pkcs11:token=tok;object=x" };
+	preloaded[4] =
+	    (struct backend_preloaded){ "s", "pkcs11:token=tok;object=s;type=secret-key" };
+	preloaded[5] = (struct backend_preloaded){ "p", "pkcs11:token=tok;object=p;type=private" };
 	config.preloaded = preloaded;
-	config.n_preloaded = 4;
+	config.n_preloaded = 6;
 	open_backend();
 	ck_ok(pkcs11_backend.create_pair(ctx, "by-slot", KEY_EC_P256, &err));
 	key_putp(&(struct key *){ find("local-ca") });
@@ -812,6 +815,14 @@ START_TEST(test_preloaded)
 	ck_err(pkcs11_backend.move(ctx, "by-slot", "elsewhere", &err), ERR_INVALID);
 	ck_ok(pkcs11_backend.remove(ctx, "by-slot", &err));
 	absent("local-ca");
+	/* nothing is made where it would not be found */
+	ck_err(pkcs11_backend.create_pair(ctx, "s", KEY_EC_P256, &err), ERR_INVALID);
+	ck_err(pkcs11_backend.create_key(ctx, "p", KEYD_USE_SIGN, &err), ERR_INVALID);
+	ck_err(pkcs11_backend.import_key(ctx, "p", KEYD_USE_SIGN, &digest, &err), ERR_INVALID);
+	free(support_sh("test $(" SOFTHSM_TOOL "-O 2>/dev/null | grep -c 'label: *[sp]$') = 0"));
+	ck_ok(pkcs11_backend.create_pair(ctx, "p", KEY_EC_P256, &err));
+	ck_err(pkcs11_backend.move(ctx, "p", "s", &err), ERR_INVALID);
+	ck_ok(pkcs11_backend.create_key(ctx, "s", KEYD_USE_SIGN, &err));
 	/* without a token for other ids */
 	pkcs11_backend.close(ctx);
 	config.token = NULL;
