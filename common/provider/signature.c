@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 #define MD_NAME_MAX  64
 #define SALTLEN_MOST 4096
+#define EC_HASH_MIN  20 /* keyd's */
 /* OpenSSL 3.1 and later: as long as the digest where that fits */
 #define SALTLEN_AUTO_DIGEST	 (-4)
 #define SALTLEN_AUTO_DIGEST_WORD "auto-digestmax"
@@ -116,6 +118,15 @@ set_md(const struct signing *s, EVP_MD **md, const OSSL_PARAM *p)
 	       (OSSL_PARAM_get_utf8_string(p, &name, sizeof(buf)) == 1 && replace_md(s, md, name));
 }
 
+static int
+refused(const struct signing *s, const char *why)
+{
+	struct err err;
+
+	err_set(&err, ERR_INVALID, "%s", why);
+	return provider_failed(s->provider, &err);
+}
+
 /* An integer from TLS and from programs, a word from the command line. */
 static int
 set_padding(struct signing *s, const OSSL_PARAM *p)
@@ -130,49 +141,52 @@ set_padding(struct signing *s, const OSSL_PARAM *p)
 		else if (strcmp(p->data, OSSL_PKEY_RSA_PAD_MODE_PSS) == 0)
 			padding = RSA_PKCS1_PSS_PADDING;
 	} else if (OSSL_PARAM_get_int(p, &padding) != 1) {
-		return 0;
+		padding = 0;
 	}
 	if (padding != RSA_PKCS1_PADDING && padding != RSA_PKCS1_PSS_PADDING)
-		return 0;
+		return refused(s, "a padding other than pkcs1 and pss");
 	s->padding = padding;
 	return 1;
+}
+
+static const struct {
+	const char *word;
+	int value;
+} salt_words[] = {
+	{ OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST, RSA_PSS_SALTLEN_DIGEST },
+	{ OSSL_PKEY_RSA_PSS_SALT_LEN_MAX, RSA_PSS_SALTLEN_MAX },
+	{ OSSL_PKEY_RSA_PSS_SALT_LEN_AUTO, RSA_PSS_SALTLEN_AUTO },
+	{ SALTLEN_AUTO_DIGEST_WORD, SALTLEN_AUTO_DIGEST },
+};
+
+/* A word or a number as text; out of bounds when it is neither. */
+static int
+read_salt_len(const char *text)
+{
+	char *end;
+	long n;
+
+	for (size_t i = 0; text && i < ARRAY_LEN(salt_words); i++)
+		if (strcmp(text, salt_words[i].word) == 0)
+			return salt_words[i].value;
+	n = text ? strtol(text, &end, 10) : INT_MAX;
+	return n < INT_MIN || n > INT_MAX || end == text || *end ? INT_MAX : (int)n;
 }
 
 static int
 set_salt_len(struct signing *s, const OSSL_PARAM *p)
 {
-	static const struct {
-		const char *word;
-		int value;
-	} words[] = {
-		{ OSSL_PKEY_RSA_PSS_SALT_LEN_DIGEST, RSA_PSS_SALTLEN_DIGEST },
-		{ OSSL_PKEY_RSA_PSS_SALT_LEN_MAX, RSA_PSS_SALTLEN_MAX },
-		{ OSSL_PKEY_RSA_PSS_SALT_LEN_AUTO, RSA_PSS_SALTLEN_AUTO },
-		{ SALTLEN_AUTO_DIGEST_WORD, SALTLEN_AUTO_DIGEST },
-	};
-	char *end;
-	long n;
 	int len;
 
 	if (!p)
 		return 1;
-	if (p->data_type != OSSL_PARAM_UTF8_STRING) {
-		if (OSSL_PARAM_get_int(p, &len) != 1 || len < SALTLEN_AUTO_DIGEST ||
-		    len > SALTLEN_MOST)
-			return 0;
-		s->salt_len = len;
-		return 1;
-	}
-	for (size_t i = 0; p->data && i < ARRAY_LEN(words); i++) {
-		if (strcmp(p->data, words[i].word) == 0) {
-			s->salt_len = words[i].value;
-			return 1;
-		}
-	}
-	n = p->data ? strtol(p->data, &end, 10) : LONG_MIN;
-	if (n < SALTLEN_AUTO_DIGEST || n > SALTLEN_MOST || end == p->data || *end)
-		return 0;
-	s->salt_len = (int)n;
+	if (p->data_type == OSSL_PARAM_UTF8_STRING)
+		len = read_salt_len(p->data);
+	else if (OSSL_PARAM_get_int(p, &len) != 1)
+		len = INT_MAX;
+	if (len < SALTLEN_AUTO_DIGEST || len > SALTLEN_MOST)
+		return refused(s, "no length of a salt");
+	s->salt_len = len;
 	return 1;
 }
 
@@ -287,23 +301,82 @@ get_algorithm_id(const struct signing *s, OSSL_PARAM *p)
 	return 1;
 }
 
+static bool
+get_md(const EVP_MD *md, OSSL_PARAM *p)
+{
+	return !p || OSSL_PARAM_set_utf8_string(p, md ? EVP_MD_get0_name(md) : "") == 1;
+}
+
+/* In whichever of the two forms is asked for, as it may be set in either. */
+static bool
+get_number_or_word(OSSL_PARAM *p, int number, const char *word)
+{
+	if (!p)
+		return true;
+	return (p->data_type == OSSL_PARAM_UTF8_STRING ? OSSL_PARAM_set_utf8_string(p, word)
+						       : OSSL_PARAM_set_int(p, number)) == 1;
+}
+
+static bool
+get_salt_len(const struct signing *s, OSSL_PARAM *p)
+{
+	char digits[16];
+	const char *word = digits;
+
+	snprintf(digits, sizeof(digits), "%d", s->salt_len);
+	for (size_t i = 0; i < ARRAY_LEN(salt_words); i++)
+		if (salt_words[i].value == s->salt_len)
+			word = salt_words[i].word;
+	return get_number_or_word(p, s->salt_len, word);
+}
+
 static int
-signing_get_params(void *ctx, OSSL_PARAM params[])
+get_ec(void *ctx, OSSL_PARAM params[])
 {
 	const struct signing *s = ctx;
-	OSSL_PARAM *digest = OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_DIGEST);
 
-	if (digest && OSSL_PARAM_set_utf8_string(digest, s->md ? EVP_MD_get0_name(s->md) : "") != 1)
-		return 0;
-	return get_algorithm_id(s, OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_ALGORITHM_ID));
+	return get_md(s->md, OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_DIGEST)) &&
+	       get_algorithm_id(s, OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_ALGORITHM_ID));
+}
+
+/* The padding, too: who signs CMS asks for it before the algorithm identifier. */
+static int
+get_rsa(void *ctx, OSSL_PARAM params[])
+{
+	const struct signing *s = ctx;
+
+	return get_ec(ctx, params) &&
+	       get_number_or_word(OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_PAD_MODE),
+		   s->padding,
+		   s->padding == RSA_PKCS1_PSS_PADDING ? OSSL_PKEY_RSA_PAD_MODE_PSS
+						       : OSSL_PKEY_RSA_PAD_MODE_PKCSV15) &&
+	       get_md(s->mgf1 ? s->mgf1 : s->md,
+		   OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST)) &&
+	       get_salt_len(s, OSSL_PARAM_locate(params, OSSL_SIGNATURE_PARAM_PSS_SALTLEN));
 }
 
 static const OSSL_PARAM *
-signing_gettable(void *ctx, void *provider)
+gettable_ec(void *ctx, void *provider)
 {
 	static const OSSL_PARAM gettable[] = {
 		OSSL_PARAM_octet_string(OSSL_SIGNATURE_PARAM_ALGORITHM_ID, NULL, 0),
 		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
+		OSSL_PARAM_END,
+	};
+
+	(void)ctx, (void)provider;
+	return gettable;
+}
+
+static const OSSL_PARAM *
+gettable_rsa(void *ctx, void *provider)
+{
+	static const OSSL_PARAM gettable[] = {
+		OSSL_PARAM_octet_string(OSSL_SIGNATURE_PARAM_ALGORITHM_ID, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_DIGEST, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PAD_MODE, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_PSS_SALTLEN, NULL, 0),
+		OSSL_PARAM_utf8_string(OSSL_SIGNATURE_PARAM_MGF1_DIGEST, NULL, 0),
 		OSSL_PARAM_END,
 	};
 
@@ -333,6 +406,8 @@ sign_ec(
 	size_t most = (key_bits(s) + 7) / 8;
 	const struct bytes cut = { (uint8_t *)(uintptr_t)hash, len < most ? len : most };
 
+	if (len < EC_HASH_MIN)
+		return err_set(err, ERR_INVALID, "hash of fewer than %d bytes", EC_HASH_MIN);
 	return keyd_client_sign(s->provider->client, s->key->handle, KEYD_ECDSA, &cut, ret, err);
 }
 
@@ -488,8 +563,8 @@ digest_verify_final(void *ctx, const unsigned char *signature, size_t signature_
 		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_INIT, digest_init),          \
 		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_UPDATE, digest_update),      \
 		PROVIDER_FN(OSSL_FUNC_SIGNATURE_DIGEST_VERIFY_FINAL, digest_verify_final), \
-		PROVIDER_FN(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, signing_get_params),       \
-		PROVIDER_FN(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, signing_gettable),    \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_GET_CTX_PARAMS, get_##kind),               \
+		PROVIDER_FN(OSSL_FUNC_SIGNATURE_GETTABLE_CTX_PARAMS, gettable_##kind),     \
 		PROVIDER_FN(OSSL_FUNC_SIGNATURE_SET_CTX_PARAMS, signing_set_params),       \
 		PROVIDER_FN(OSSL_FUNC_SIGNATURE_SETTABLE_CTX_PARAMS, settable_##kind),     \
 		{ 0, NULL },                                                               \

@@ -93,6 +93,17 @@ requests() {
 	done
 }
 
+# messages NAME ID: signed messages of several kinds, judged the same way
+messages() {
+	local b=${S%/*} options
+	while read -r options; do
+		# shellcheck disable=SC2086
+		echo signed | ossl cms -sign -signer "$b/$2.crt" -inkey "keyd:id=$2" $options >"$T/cms" 2>"$T/out"
+		succeeded "$1: openssl cms $options" $? "$T/out"
+		like "$1: the message $options" "$(openssl cms -verify -purpose any -CAfile "$b/$2.crt" -in "$T/cms" 2>&1)" '*Verification successful*'
+	done
+}
+
 # program_rows NAME ID: what the program that knows libcrypto only finds
 program_rows() {
 	local b=${S%/*} check out
@@ -209,6 +220,16 @@ END
 	requests "keyd:handle=$ec_handle" "$name ec by handle" <<<""
 	requests "keyd:handle=$rsa_handle" "$name rsa by handle" <<<""
 
+	messages "$name ec" ec <<'END'
+
+-noattr -md sha512
+END
+	messages "$name rsa" rsa <<'END'
+
+-keyopt rsa_padding_mode:pss
+-md sha512 -keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:20 -keyopt rsa_mgf1_md:sha1
+END
+
 	program_rows "$name ec" ec
 	program_rows "$name rsa" rsa
 	use same keyd:id=ec "keyd:handle=$ec_handle"
@@ -308,6 +329,17 @@ if need_root "a stranger"; then
 	out=$(stranger openssl req -new -key "keyd:handle=$(jq -r '.keyHandle | @uri' <<<"$BODY")" -subj /CN=x 2>/dev/null | openssl req -noout -verify 2>&1)
 	like "trap 10: a handle needs none" "$out" '*verify OK*'
 fi
+unfit() { # unfit WHAT ID SAID OPTION...: nothing is signed, and an error of ours says why
+	local what=$1 id=$2 said=$3 out
+	shift 3
+	out=$(echo x | ossl dgst "$@" -sign "keyd:id=$id" 2>&1 >"$T/out")
+	like "$what: says why" "$out" "*error:*edgekeep::not possible with this key::*$said*"
+	is "$what: nothing is signed" "$(wc -c <"$T/out")" 0
+}
+unfit "hash too short for ECDSA" ec "hash of fewer than 20 bytes" -md5
+unfit "other padding" rsa "a padding other than pkcs1 and pss" -sha256 -sigopt rsa_padding_mode:x931
+unfit "salt too long" rsa "salt does not fit" -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:300
+unfit "salt of no length" rsa "no length of a salt" -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:-9
 while IFS='|' read -r what line said; do
 	configure "$T/etc/bad.cnf" "$S" "$line"
 	refused "openssl.cnf: $what" keyd:id=ec "wrong in openssl.cnf::*$said" "$T/etc/bad.cnf"

@@ -121,6 +121,38 @@ ordinary(const char *id)
 	return rsa;
 }
 
+/* What was set is told as the default provider tells it: CMS asks before it signs. */
+static void
+check_told(EVP_PKEY_CTX *ours, EVP_PKEY_CTX *theirs, size_t row)
+{
+	int pad[2] = { 0 }, salt[2] = { 0 };
+	const EVP_MD *mgf1[2] = { NULL, NULL };
+	char pads[2][16] = { "", "" }, salts[2][16] = { "", "" };
+	EVP_PKEY_CTX *both[2] = { ours, theirs };
+
+	for (int i = 0; i < 2; i++) {
+		OSSL_PARAM words[] = {
+			OSSL_PARAM_construct_utf8_string(
+			    OSSL_SIGNATURE_PARAM_PAD_MODE, pads[i], sizeof(pads[i])),
+			OSSL_PARAM_construct_utf8_string(
+			    OSSL_SIGNATURE_PARAM_PSS_SALTLEN, salts[i], sizeof(salts[i])),
+			OSSL_PARAM_construct_end(),
+		};
+
+		ck_assert_int_gt(EVP_PKEY_CTX_get_rsa_padding(both[i], &pad[i]), 0);
+		ck_assert_int_gt(EVP_PKEY_CTX_get_params(both[i], words), 0);
+		if (pad[i] != RSA_PKCS1_PSS_PADDING)
+			continue;
+		ck_assert_int_gt(EVP_PKEY_CTX_get_rsa_pss_saltlen(both[i], &salt[i]), 0);
+		ck_assert_int_gt(EVP_PKEY_CTX_get_rsa_mgf1_md(both[i], &mgf1[i]), 0);
+	}
+	ck_assert_msg(pad[0] == pad[1] && salt[0] == salt[1], "row %zu", row);
+	ck_assert_str_eq(pads[0], pads[1]);
+	ck_assert_str_eq(salts[0], salts[1]);
+	if (mgf1[0] || mgf1[1])
+		ck_assert_int_eq(EVP_MD_get_type(mgf1[0]), EVP_MD_get_type(mgf1[1]));
+}
+
 /* provider.md: algorithm-id must reflect PSS; and the default provider takes every signature for its own. */
 START_TEST(test_settings)
 {
@@ -137,9 +169,14 @@ START_TEST(test_settings)
 		unsigned char signature[512];
 		size_t len = sizeof(signature);
 
-		id = algorithm_id(begin(ours, key, i, false), i);
-		wanted = algorithm_id(begin(theirs, other, i, false), i);
+		EVP_PKEY_CTX *our_ctx = begin(ours, key, i, false);
+		EVP_PKEY_CTX *their_ctx = begin(theirs, other, i, false);
+
+		id = algorithm_id(our_ctx, i);
+		wanted = algorithm_id(their_ctx, i);
 		ck_assert_msg(bytes_equal(&id, &wanted), "algorithm-id of row %zu", i);
+		if (strcmp(rows[i].id, RSA_ID) == 0)
+			check_told(our_ctx, their_ctx, i);
 		ck_assert_int_eq(
 		    EVP_DigestSign(ours, signature, &len, message, sizeof(message)), 1);
 		begin(judge, public, i, true);
@@ -195,6 +232,7 @@ START_TEST(test_refused_settings)
 		ck_assert_int_eq(
 		    EVP_DigestSignInit_ex(ctx, &pctx, "SHA256", NULL, NULL, key, NULL), 1);
 		ck_assert_msg(EVP_PKEY_CTX_set_params(pctx, params) != 1, "row %zu", i);
+		ck_assert_msg(ERR_peek_error() != 0, "row %zu says nothing", i);
 		ERR_clear_error();
 	}
 	{
