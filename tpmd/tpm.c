@@ -91,13 +91,16 @@ disconnect(struct tpm *t)
 
 /*
  * Flush what a broken connection or an earlier process left loaded.  There is room for three objects and three sessions, and where no
- * resource manager stands between, nobody else cleans up.
+ * resource manager stands between, nobody else cleans up.  By handle, for ESYS cannot look at a sequence that was left.
  */
 static void
 sweep(struct tpm *t)
 {
 	static const TPM2_HANDLE kinds[] = { TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST };
+	TSS2_SYS_CONTEXT *sys = NULL;
 
+	if (Esys_GetSysContext(t->esys, &sys))
+		return;
 	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
 		AUTO(tpm_freep) TPMS_CAPABILITY_DATA *found = NULL;
 		const TPML_HANDLE *handles;
@@ -106,13 +109,8 @@ sweep(struct tpm *t)
 			TPM2_CAP_HANDLES, kinds[k], TPM2_MAX_CAP_HANDLES, NULL, &found))
 			return;
 		handles = &found->data.handles;
-		for (UINT32 i = 0; i < handles->count; i++) {
-			ESYS_TR object = ESYS_TR_NONE;
-
-			if (Esys_TR_FromTPMPublic(t->esys, handles->handle[i], ESYS_TR_NONE,
-				ESYS_TR_NONE, ESYS_TR_NONE, &object) == TSS2_RC_SUCCESS)
-				(void)Esys_FlushContext(t->esys, object);
-		}
+		for (UINT32 i = 0; i < handles->count; i++)
+			(void)Tss2_Sys_FlushContext(sys, handles->handle[i]);
 	}
 }
 
@@ -180,10 +178,10 @@ tpm_with(struct tpm *t, tpm_work *work, void *ctx, struct err *err)
 		if (!code || !t->broken)
 			break;
 	}
+	/* whatever went wrong, nothing stays loaded */
 	if (code)
-		tpm_held_drop(t); /* whatever went wrong, nothing stays loaded */
-	if (t->broken)
-		disconnect(t);
+		tpm_held_drop(t);
+	tpm_mend(t);
 	pthread_mutex_unlock(&t->lock);
 	return code;
 }

@@ -178,6 +178,17 @@ sign rsa RSA-NO-PADDING "$T/padded"
 stop tpmd KILL
 tpmd_start
 is "nor after a hard end and a new start" "$(loaded)" ""
+head -c 750000 /dev/urandom >"$T/750000"
+(HTTP_AS=$MAY; while :; do sign hmac HMAC-SHA256 "$T/750000"; done) >/dev/null 2>&1 &
+busy=$!
+at_work() { [ "$(transients | wc -l)" = 2 ]; } # the key and a sequence, which is no key
+wait_for 10 at_work
+ok "at work on a long message" $?
+stop tpmd KILL
+kill $busy
+wait $busy
+tpmd_start
+is "nor after a hard end at work" "$(loaded)" ""
 HTTP_AS=$MAY
 
 # --- who may
@@ -320,6 +331,13 @@ tpm_stop KILL
 tpm_start
 sign hmac HMAC-SHA256 "$T/data"
 is "sign after an unnoticed restart" "$(xxd -p -c 64 "$T/sig")" "$(hmac "$T/hmac.key" "$T/data")"
+sign hmac HMAC-SHA256 "$T/data"
+tpm_stop KILL
+tpm_start
+sign ec ECDSA "$T/digest"
+answer "another key after an unnoticed restart" 200
+wait_for 3 nothing_loaded
+ok "nothing is loaded a second later" $?
 tpm_stop KILL
 tpm_start
 unseal sealed
