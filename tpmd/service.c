@@ -17,7 +17,8 @@ static void
 tpmd_free(struct tpmd *tpmd)
 {
 	http_server_free(tpmd->http);
-	tpm_close(tpmd->tpm);
+	if (!tpm_close(tpmd->tpm))
+		return; /* the end of the process frees it */
 	tcti_free(tpmd->tcti);
 	tcti_name_done(&tpmd->name);
 	fd_closep(&tpmd->socket);

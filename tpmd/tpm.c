@@ -1,6 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <tss2/tss2_sys.h>
 
 #include "base/clock.h"
@@ -123,6 +122,8 @@ connect_tpm(struct tpm *t, struct err *err)
 		return err->code;
 	rc = Esys_Initialize(&t->esys, t->connection, NULL);
 	if (!rc)
+		rc = Esys_SetTimeout(t->esys, TSS2_TCTI_TIMEOUT_BLOCK);
+	if (!rc)
 		rc = Esys_TR_SetAuth(t->esys, ESYS_TR_RH_ENDORSEMENT, &t->endorsement_auth);
 	if (!rc)
 		rc = Esys_TR_SetAuth(t->esys, ESYS_TR_RH_OWNER, &t->owner_auth);
@@ -149,24 +150,13 @@ tpm_mend(struct tpm *t)
 	(void)!connect_tpm(t, &err);
 }
 
-static enum err_code
-lock(struct tpm *t, unsigned wait_ms, struct err *err)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += wait_ms / 1000;
-	if (pthread_mutex_clocklock(&t->lock, CLOCK_MONOTONIC, &until))
-		return err_set(err, ERR_BUSY, "the TPM is busy");
-	return ERR_OK;
-}
-
 enum err_code
-tpm_with(struct tpm *t, tpm_work *work, void *ctx, struct err *err)
+tpm_with(struct tpm *t, tpm_begin *begin, tpm_work *work, void *ctx, struct err *err)
 {
+	struct tpm_turn turn = { .begin = begin, .ctx = ctx };
 	enum err_code code = ERR_OK;
 
-	if (lock(t, TPM_WAIT_MS, err))
+	if (tpm_take(t, &turn, TPM_WAIT_MS, err))
 		return err->code;
 	for (int attempt = 0; attempt < 2; attempt++) {
 		if (t->broken)
@@ -182,7 +172,7 @@ tpm_with(struct tpm *t, tpm_work *work, void *ctx, struct err *err)
 	if (code)
 		tpm_held_drop(t);
 	tpm_mend(t);
-	pthread_mutex_unlock(&t->lock);
+	tpm_pass(t);
 	return code;
 }
 
@@ -207,6 +197,7 @@ tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
 	if (!t)
 		return err_nomem(err);
 	pthread_mutex_init(&t->lock, NULL);
+	t->last = &t->first;
 	clock_cond_init(&t->held.change);
 	t->ek = t->srk = t->auth = t->held.object = ESYS_TR_NONE;
 	t->tcti = config->tcti;
@@ -214,21 +205,25 @@ tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
 	set_auth(&t->endorsement_auth, config->endorsement);
 	set_auth(&t->owner_auth, config->owner);
 	if (connect_tpm(t, err)) {
-		tpm_close(t);
+		(void)tpm_close(t);
 		return err->code;
 	}
 	*ret = t;
 	return ERR_OK;
 }
 
-void
+bool
 tpm_close(struct tpm *t)
 {
+	struct tpm_turn turn = { 0 };
 	struct err err = { 0 };
 
-	/* a call that hangs has the lock, and goes with the process */
-	if (!t || lock(t, CLOSE_WAIT_MS, &err))
-		return;
+	if (!t)
+		return true;
+	if (tpm_take(t, &turn, CLOSE_WAIT_MS, &err))
+		return false;
+	tpm_held_drop(t);
+	tpm_pass(t);
 	tpm_held_end(t);
 	disconnect(t);
 	mem_wipe(&t->endorsement_auth, sizeof(t->endorsement_auth));
@@ -236,6 +231,7 @@ tpm_close(struct tpm *t)
 	pthread_cond_destroy(&t->held.change);
 	pthread_mutex_destroy(&t->lock);
 	free(t);
+	return true;
 }
 
 struct keys_call {
@@ -275,7 +271,7 @@ tpm_keys(struct tpm *t, struct bytes *ret_endorsement_key, struct bytes *ret_sto
     struct err *err)
 {
 	struct keys_call call = { 0 };
-	enum err_code code = tpm_with(t, keys_work, &call, err);
+	enum err_code code = tpm_with(t, NULL, keys_work, &call, err);
 
 	if (!code) {
 		*ret_endorsement_key = bytes_take(&call.ek);
@@ -308,7 +304,7 @@ tpm_sign(struct tpm *t, const struct bytes *data, struct bytes *ret_digest, stru
 {
 	struct sign_call call = { .data = data };
 
-	if (tpm_with(t, sign_work, &call, err))
+	if (tpm_with(t, NULL, sign_work, &call, err))
 		return err->code;
 	*ret_digest = bytes_take(&call.digest);
 	return ERR_OK;
@@ -332,7 +328,7 @@ tpm_import(struct tpm *t, const struct bytes *blob, struct err *err)
 
 	if (tpm_blob_parse(blob, &parsed, err))
 		return err->code;
-	return tpm_with(t, import_work, &parsed, err);
+	return tpm_with(t, NULL, import_work, &parsed, err);
 }
 
 static enum err_code
@@ -353,5 +349,5 @@ check_work(struct tpm *t, void *ctx, struct err *err)
 enum err_code
 tpm_check(struct tpm *t, bool *ret_has_auth_key, struct err *err)
 {
-	return tpm_with(t, check_work, ret_has_auth_key, err);
+	return tpm_with(t, NULL, check_work, ret_has_auth_key, err);
 }

@@ -4,7 +4,7 @@
 #include "tpmd/tcti.h"
 
 /*
- * The three keys that tpmd keeps in a TPM 2.0 (contracts/tpm2.md, tpmd.md 2); tpm_objects.h has those that callers keep.  One command at a time: callers wait for each other, at
+ * The three keys that tpmd keeps in a TPM 2.0 (contracts/tpm2.md, tpmd.md 2); tpm_objects.h has those that callers keep.  One command at a time: callers wait in line, at
  * most TPM_WAIT_MS, then ERR_BUSY.  When the connection breaks or the TPM was reset, it is made anew once per call.
  */
 struct tpm;
@@ -29,8 +29,8 @@ enum err_code tpm_open(
     const struct tpm_config *config, struct tpm **ret, struct err *err) MUST_CHECK;
 /* Start the thread that puts out what is held for too long (tpm_objects.h); call when the policy is in force. */
 enum err_code tpm_start(struct tpm *t, struct err *err) MUST_CHECK;
-/* While a call still runs nothing is freed. */
-void tpm_close(struct tpm *t);
+/* False: a call still hangs in the TPM, and nothing that it uses may be freed, the TCTI's module neither. */
+bool tpm_close(struct tpm *t);
 
 /* Both public areas, each a marshalled TPM2B_PUBLIC. */
 enum err_code tpm_keys(struct tpm *t, struct bytes *ret_endorsement_key,

@@ -35,21 +35,61 @@ tpm_load(struct tpm *t, const struct wrapped *w, ESYS_TR *ret, struct err *err)
 	return rc ? tpm_fail(t, "could not load the object", rc, err) : ERR_OK;
 }
 
+bool
+tpm_is_held(const struct tpm *t, const struct wrapped *w)
+{
+	const struct tpm_held *held = &t->held;
+
+	return held->object != ESYS_TR_NONE && memcmp(held->digest, w->digest, SHA256_LEN) == 0;
+}
+
+/* Something was loaded: the keeper is to look for it. */
+static void
+have_looked_after(struct tpm *t)
+{
+	pthread_mutex_lock(&t->lock);
+	if (!t->held.look_ms) {
+		t->held.look_ms = clock_mono_ms() + TPM_HELD_MS;
+		pthread_cond_signal(&t->held.change);
+	}
+	pthread_mutex_unlock(&t->lock);
+}
+
 enum err_code
 tpm_hold(struct tpm *t, const struct wrapped *w, ESYS_TR *ret, struct err *err)
 {
 	struct tpm_held *held = &t->held;
 
-	if (held->object == ESYS_TR_NONE || memcmp(held->digest, w->digest, SHA256_LEN) != 0) {
+	if (!tpm_is_held(t, w)) {
 		tpm_held_drop(t);
 		if (tpm_load(t, w, &held->object, err))
 			return err->code;
 		memcpy(held->digest, w->digest, SHA256_LEN);
-		pthread_cond_signal(&held->change);
+		have_looked_after(t);
 	}
 	held->until_ms = clock_mono_ms() + TPM_HELD_MS;
 	*ret = held->object;
 	return ERR_OK;
+}
+
+/* Put out what was not used for too long.  When to look again; 0: nothing is loaded. */
+static uint64_t
+look(struct tpm *t)
+{
+	struct tpm_held *held = &t->held;
+	struct tpm_turn turn = { 0 };
+	struct err err = { 0 };
+	uint64_t again;
+
+	if (tpm_take(t, &turn, TPM_WAIT_MS, &err))
+		return clock_mono_ms();
+	if (held->object != ESYS_TR_NONE && clock_mono_ms() >= held->until_ms) {
+		tpm_held_drop(t);
+		tpm_mend(t);
+	}
+	again = held->object != ESYS_TR_NONE ? held->until_ms : 0;
+	tpm_pass(t);
+	return again;
 }
 
 static void *
@@ -57,15 +97,19 @@ keep(void *ctx)
 {
 	struct tpm *t = ctx;
 	struct tpm_held *held = &t->held;
+	uint64_t again;
 
 	pthread_mutex_lock(&t->lock);
 	while (!held->ending) {
-		if (held->object == ESYS_TR_NONE)
+		if (!held->look_ms) {
 			pthread_cond_wait(&held->change, &t->lock);
-		else if (!clock_cond_wait(&held->change, &t->lock, held->until_ms) &&
-			 clock_mono_ms() >= held->until_ms) {
-			tpm_held_drop(t);
-			tpm_mend(t);
+		} else if (!clock_cond_wait(&held->change, &t->lock, held->look_ms)) {
+			held->look_ms = 0;
+			pthread_mutex_unlock(&t->lock);
+			again = look(t);
+			pthread_mutex_lock(&t->lock);
+			if (!held->look_ms)
+				held->look_ms = again;
 		}
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -84,8 +128,8 @@ tpm_start(struct tpm *t, struct err *err)
 void
 tpm_held_end(struct tpm *t)
 {
+	pthread_mutex_lock(&t->lock);
 	t->held.ending = true;
-	tpm_held_drop(t);
 	pthread_cond_signal(&t->held.change);
 	pthread_mutex_unlock(&t->lock);
 	if (t->held.kept)

@@ -108,7 +108,7 @@ make(struct tpm *t, enum wrapped_kind kind, const struct bytes *given, struct tp
 {
 	struct make_call call = { .kind = kind, .given = given };
 
-	if (tpm_with(t, make_work, &call, err)) {
+	if (tpm_with(t, NULL, make_work, &call, err)) {
 		tpmd_object_done(&call.made);
 		return err->code;
 	}
@@ -152,18 +152,26 @@ struct use_call {
 	enum tpmd_mech mech;
 	const struct bytes *data;
 	struct bytes out;
+	TPMT_SIGNATURE *ecdsa; /* what `out` is made of when the next one has the TPM */
+	bool begun;	       /* the command was sent ahead, with this result */
+	TSS2_RC rc;
 };
 
 static enum err_code
-ecdsa_der(const TPMS_SIGNATURE_ECC *in, struct bytes *ret, struct err *err)
+ecdsa_der(const TPMT_SIGNATURE *from, struct bytes *ret, struct err *err)
 {
-	ECDSA_SIG *sig = ECDSA_SIG_new();
-	BIGNUM *r = BN_bin2bn(in->signatureR.buffer, in->signatureR.size, NULL);
-	BIGNUM *s = BN_bin2bn(in->signatureS.buffer, in->signatureS.size, NULL);
+	const TPMS_SIGNATURE_ECC *in = &from->signature.ecdsa;
+	ECDSA_SIG *sig;
+	BIGNUM *r, *s;
 	uint8_t *der = NULL;
 	enum err_code code;
 	int len = 0;
 
+	if (from->sigAlg != TPM2_ALG_ECDSA)
+		return err_set(err, ERR_CRYPTO, "the TPM gave no ECDSA signature");
+	sig = ECDSA_SIG_new();
+	r = BN_bin2bn(in->signatureR.buffer, in->signatureR.size, NULL);
+	s = BN_bin2bn(in->signatureS.buffer, in->signatureS.size, NULL);
 	if (sig && r && s && ECDSA_SIG_set0(sig, r, s)) {
 		r = s = NULL; /* they are the signature's now */
 		len = i2d_ECDSA_SIG(sig, &der);
@@ -177,26 +185,44 @@ ecdsa_der(const TPMS_SIGNATURE_ECC *in, struct bytes *ret, struct err *err)
 	return code;
 }
 
-static enum err_code
-ecdsa(struct tpm *t, ESYS_TR key, const struct bytes *digest, struct bytes *ret, struct err *err)
+static TSS2_RC
+ecdsa_send(struct tpm *t, ESYS_TR key, const struct bytes *digest)
 {
 	const TPMT_SIG_SCHEME scheme = { .scheme = TPM2_ALG_ECDSA,
 		.details.ecdsa.hashAlg = TPM2_ALG_SHA256 };
 	const TPMT_TK_HASHCHECK no_ticket = { .tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL };
-	AUTO(tpm_freep) TPMT_SIGNATURE *sig = NULL;
 	/* a TPM wants as many bytes as the hash has: longer ones are cut as ECDSA does it, before shorter ones zeros change nothing */
 	TPM2B_DIGEST in = { .size = P256_LEN };
 	size_t len = digest->len < P256_LEN ? digest->len : P256_LEN;
-	TSS2_RC rc;
 
 	memcpy(in.buffer + P256_LEN - len, digest->data, len);
-	rc = Esys_Sign(t->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &in, &scheme,
-	    &no_ticket, &sig);
-	if (rc)
-		return tpm_fail(t, "could not sign", rc, err);
-	if (sig->sigAlg != TPM2_ALG_ECDSA)
-		return err_set(err, ERR_CRYPTO, "the TPM gave no ECDSA signature");
-	return ecdsa_der(&sig->signature.ecdsa, ret, err);
+	return Esys_Sign_Async(
+	    t->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &in, &scheme, &no_ticket);
+}
+
+/* Send it ahead, where the key is loaded. */
+static void
+sign_begin(struct tpm *t, void *ctx)
+{
+	struct use_call *call = ctx;
+
+	if (call->mech != TPMD_SIGN_ECDSA || !tpm_is_held(t, &call->wrapped))
+		return;
+	call->begun = true;
+	call->rc = ecdsa_send(t, t->held.object, call->data);
+}
+
+static enum err_code
+ecdsa(struct tpm *t, ESYS_TR key, struct use_call *call, struct err *err)
+{
+	TSS2_RC rc = call->begun ? call->rc : ecdsa_send(t, key, call->data);
+
+	call->begun = false;
+	if (!rc)
+		do /* as Esys_Sign does, where the TPM wants the command once more */
+			rc = Esys_Sign_Finish(t->esys, &call->ecdsa);
+		while ((rc & ~TSS2_RC_LAYER_MASK) == TSS2_BASE_RC_TRY_AGAIN);
+	return rc ? tpm_fail(t, "could not sign", rc, err) : ERR_OK;
 }
 
 static enum err_code
@@ -232,7 +258,7 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 		return err->code;
 	switch (call->mech) {
 	case TPMD_SIGN_ECDSA:
-		return ecdsa(t, key, call->data, &call->out, err);
+		return ecdsa(t, key, call, err);
 	case TPMD_SIGN_HMAC:
 		code = tpm_hmac(t, key, call->data, &call->out, err);
 		tpm_scrub(t); /* what came out may be a derived key */
@@ -275,12 +301,16 @@ tpm_object_sign(struct tpm *t, const struct tpmd_object *object, enum tpmd_mech 
     const struct bytes *data, struct bytes *ret_signature, struct err *err)
 {
 	struct use_call call = { .mech = mech, .data = data };
+	enum err_code code;
 
 	if (wrapped_parse(object, &call.wrapped, err) || check_sign(&call, err) ||
-	    tpm_with(t, sign_work, &call, err))
+	    tpm_with(t, sign_begin, sign_work, &call, err))
 		return err->code;
-	*ret_signature = bytes_take(&call.out);
-	return ERR_OK;
+	code = call.ecdsa ? ecdsa_der(call.ecdsa, &call.out, err) : ERR_OK;
+	Esys_Free(call.ecdsa);
+	if (!code)
+		*ret_signature = bytes_take(&call.out);
+	return code;
 }
 
 static enum err_code
@@ -330,7 +360,7 @@ tpm_object_unseal(
 		return err->code;
 	if (call.wrapped.kind != WRAPPED_SEALED)
 		return err_set(err, ERR_INVALID, "public: not of sealed data");
-	if (tpm_with(t, unseal_work, &call, err))
+	if (tpm_with(t, NULL, unseal_work, &call, err))
 		return err->code;
 	*ret_data = bytes_take(&call.out);
 	return ERR_OK;

@@ -2,21 +2,47 @@
 #define TPMD_TPM_PRIV_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <tss2/tss2_esys.h>
 
 #include "crypto/digest.h"
 #include "tpmd/tpm.h"
 
-/* What the files of the domain share. */
+/* What the files of the domain share.  Where nothing else is said, a function is called by the one whose turn it is. */
 
-/* The object that stays loaded between two uses; guarded by struct tpm's lock. */
+/* --- whose turn it is (tpm_turn.c) */
+
+struct tpm;
+/* Send the first command of a call whose turn comes next, where that can be done without waiting for an answer. */
+typedef void tpm_begin(struct tpm *t, void *ctx);
+
+/* One that waits in line for the TPM. */
+struct tpm_turn {
+	tpm_begin *begin; /* NULL: nothing can be sent ahead */
+	void *ctx;
+	struct tpm_turn *next;
+	bool chosen; /* out of the line, being begun */
+	sem_t come;
+};
+
+/* ERR_BUSY: others had the TPM for wait_ms. */
+enum err_code tpm_take(
+    struct tpm *t, struct tpm_turn *turn, unsigned wait_ms, struct err *err) MUST_CHECK;
+/* Hand the TPM on, to the one that has waited longest. */
+void tpm_pass(struct tpm *t);
+
+/* --- state */
+
+/* The object that stays loaded between two uses. */
 struct tpm_held {
 	ESYS_TR object; /* ESYS_TR_NONE: none */
 	uint8_t digest[SHA256_LEN];
 	uint64_t until_ms; /* as clock_mono_ms() counts */
-	pthread_cond_t change;
+	/* the thread that puts it out; under struct tpm's lock */
 	pthread_t keeper;
+	pthread_cond_t change;
 	bool kept, ending;
+	uint64_t look_ms; /* when it is to look; 0: there is nothing to look for */
 };
 
 struct tpm {
@@ -24,7 +50,11 @@ struct tpm {
 	TPM2_HANDLE auth_handle;
 	TPM2B_AUTH endorsement_auth, owner_auth;
 
-	pthread_mutex_t lock; /* over the connection: ESAPI is not thread-safe */
+	pthread_mutex_t lock; /* over the line; not held while the TPM works */
+	bool taken;
+	struct tpm_turn *first, **last;
+
+	/* of the one whose turn it is: ESAPI is not thread-safe */
 	TSS2_TCTI_CONTEXT *connection;
 	ESYS_CONTEXT *esys; /* NULL: not connected */
 	ESYS_TR ek, srk;
@@ -36,10 +66,12 @@ struct tpm {
 typedef enum err_code tpm_work(struct tpm *t, void *ctx, struct err *err);
 
 /*
- * Run work with a connection and under the lock, and once more with a new one where the old one turns out to be broken.
+ * Wait for the turn and run work with a connection, and once more with a new one where the old one turns out to be broken.
+ *   begin   NULL, or see above; work is told by ctx that its command is on its way
  * ERR_BUSY: others had the TPM for TPM_WAIT_MS.
  */
-enum err_code tpm_with(struct tpm *t, tpm_work *work, void *ctx, struct err *err) MUST_CHECK;
+enum err_code tpm_with(
+    struct tpm *t, tpm_begin *begin, tpm_work *work, void *ctx, struct err *err) MUST_CHECK;
 
 /* A failed command as an error: "WHAT: TPM error 0x921".  Notes when the connection must be made anew. */
 enum err_code tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err);
@@ -47,7 +79,7 @@ enum err_code tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *
 bool tpm_is_missing(TSS2_RC rc);
 /* Forget a transient object or a session, if there is one. */
 void tpm_flush(struct tpm *t, ESYS_TR *object);
-/* Under lock: a new connection where the old one broke, so that what a flush left behind is swept though nobody calls. */
+/* A new connection where the old one broke, so that what a flush left behind is swept though nobody calls. */
 void tpm_mend(struct tpm *t);
 /*
  * Overwrite what the library's own memory still has of secrets: the parameters of a Create or Import, and the buffer of commands and
@@ -57,22 +89,23 @@ void tpm_scrub(struct tpm *t);
 /* Esys_Free for AUTO(). */
 void tpm_freep(void *pointer);
 
-/* tpm_keys.c: find or make both keys; connected, under lock. */
+/* tpm_keys.c: find or make both keys; connected. */
 enum err_code tpm_provide_keys(struct tpm *t, struct err *err) MUST_CHECK;
-/* tpm_import.c, under lock */
+/* tpm_import.c */
 struct tpm_blob;
 enum err_code tpm_import_parsed(
     struct tpm *t, const struct tpm_blob *blob, struct err *err) MUST_CHECK;
-/* tpm_held.c, under lock: load an object, to be flushed; or have it as the one that is held, flushed by whoever needs the room. */
+/* tpm_held.c: load an object, to be flushed; or have it as the one that is held, flushed by whoever needs the room. */
 struct wrapped;
 enum err_code tpm_load(
     struct tpm *t, const struct wrapped *w, ESYS_TR *ret, struct err *err) MUST_CHECK;
 enum err_code tpm_hold(
     struct tpm *t, const struct wrapped *w, ESYS_TR *ret, struct err *err) MUST_CHECK;
+bool tpm_is_held(const struct tpm *t, const struct wrapped *w);
 void tpm_held_drop(struct tpm *t);
-/* For good; called under lock, which it releases. */
+/* End the thread; not in a turn, which that one may be waiting for. */
 void tpm_held_end(struct tpm *t);
-/* tpm_sign.c, under lock: HMAC-SHA256 by that key. */
+/* tpm_sign.c: HMAC-SHA256 by that key. */
 enum err_code tpm_hmac(struct tpm *t, ESYS_TR key, const struct bytes *data,
     struct bytes *ret_digest, struct err *err) MUST_CHECK;
 /* The object at the authentication key's handle, the context's.  ERR_NOT_FOUND: none. */
