@@ -3,6 +3,13 @@
 
 #include "keyd/service.h"
 
+/* Newer architectures have the later form only (platform/sandbox_calls.c). */
+#ifdef SYS_epoll_wait
+#define EPOLL "epoll_wait"
+#else
+#define EPOLL "epoll_pwait"
+#endif
+
 /* Every privilege of keyd's kinds of processes on one page (architecture.md 4). */
 
 static const int none[] = { AF_UNSPEC };
@@ -65,14 +72,16 @@ const struct sandbox_role keyd_worker_tpm_sandbox = {
 };
 
 /*
- * A vendor's library, which was loaded and begun before the policy.  What modules are known to do: SoftHSM locks, writes and
- * removes files; tpm2-pkcs11 has a data base and a TPM's device or its resource manager's socket; OpenSC has pcscd's socket; most
- * look who they are.  Libraries that are loaded late come from where libraries are (worker_paths.c).
+ * A vendor's library, which was loaded and begun before this filter, though not before its files.  What modules are known to do: SoftHSM locks, writes and
+ * removes files; tpm2-pkcs11 has a data base and a TPM's device or its resource manager's socket; OpenSC has pcscd's socket; one
+ * for a chip behind I2C, SPI or a serial line has ioctl() and waits for it; most look who they are.  Libraries that are loaded late
+ * come from where libraries are (worker_paths.c).
  */
 static SANDBOX_CALLS(vendor, "what a vendor's library does with files, devices, peers", "mmap:exec",
     "mprotect:exec", "pwrite64", "ftruncate", "fdatasync", "flock", "rmdir", "umask", "faccessat2",
-    "getuid", "geteuid", "getgid", "getegid", "getcwd", "uname", "sysinfo", "ioctl", "socketpair",
-    "eventfd2", "pipe2", "sched_getaffinity", "getsockname", "getpeername",
+    "getuid", "geteuid", "getgid", "getegid", "getppid", "getcwd", "uname", "sysinfo", "getrusage",
+    "ioctl:device", "pselect6", "epoll_create1", "epoll_ctl", EPOLL, "socketpair", "eventfd2",
+    "pipe2", "sched_getaffinity", "getsockname", "getpeername",
 #ifdef SYS_access
     "access", "readlink",
 #else
@@ -116,8 +125,9 @@ const struct sandbox_role keyd_worker_network_sandbox = {
 
 static SANDBOX_CALLS(worker_start, "a worker before its own policy", "mlockall", "mlock2",
     "prlimit64:any", "unlinkat", "pwrite64", "ftruncate", "fdatasync", "flock", "rmdir", "getuid",
-    "getgid", "getcwd", "uname", "sysinfo", "ioctl", "eventfd2", "pipe2", "sched_getaffinity",
-    "getsockname", "getpeername", "statfs", "fstatfs", "bind", "sendmmsg");
+    "getgid", "getcwd", "uname", "sysinfo", "getrusage", "ioctl:device", "pselect6",
+    "epoll_create1", "epoll_ctl", EPOLL, "eventfd2", "pipe2", "sched_getaffinity", "getsockname",
+    "getpeername", "statfs", "fstatfs", "bind", "sendmmsg");
 
 static const struct sandbox_calls *const spawner_calls[] = {
 	&sandbox_runtime,

@@ -21,7 +21,7 @@ enum sandbox_access {
  * arguments only (the table of guards in sandbox_filter.c): clone makes threads only, mmap and mprotect no executable
  * memory, socket the role's families, socketpair AF_UNIX, ioctl FIONREAD, prctl a thread's name, prlimit64 reading, tgkill our
  * own threads.  "name:word" is a wider or another form: "clone:fork", "mmap:exec", "mprotect:exec", "ioctl:pidfd"
- * (PIDFD_GET_INFO), "prctl:any", "prlimit64:any", "tgkill:any".  clone3 is ENOSYS for everybody.
+ * (PIDFD_GET_INFO), "ioctl:device" (all but most of terminals'), "prctl:any", "prlimit64:any", "tgkill:any".  clone3 is ENOSYS for everybody.
  */
 struct sandbox_calls {
 	const char *why;
@@ -45,7 +45,7 @@ extern const struct sandbox_calls
 struct sandbox_role {
 	const char *name; /* as in `--sandbox-probe` and the process table */
 	const struct sandbox_calls *const
-	    *calls; /* NULL-terminated; together at most 80 calls, with sandbox_spawn 100 */
+	    *calls; /* NULL-terminated; together at most 90 calls, with sandbox_spawn 110 */
 	const int *families; /* AF_* that socket() may name, AF_UNSPEC-terminated */
 	bool engine;	     /* may reach the container engine's socket */
 };

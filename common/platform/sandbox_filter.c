@@ -1,3 +1,4 @@
+#include <asm/termbits.h>
 #include <errno.h>
 #include <linux/prctl.h>
 #include <netinet/in.h>
@@ -17,8 +18,8 @@
 #include "base/mem.h"
 #include "platform/sandbox_impl.h"
 
-#define CALLS_MAX 80  /* names in one role: architecture.md 4 */
-#define UNION_MAX 100 /* in a spawner's, which holds those of all that it starts */
+#define CALLS_MAX 90  /* names in one role */
+#define UNION_MAX 110 /* in a spawner's, which holds those of all that it starts */
 #define NUMBERS	  512 /* system call numbers that the handler has names for */
 
 #define EXIT_REFUSED 159 /* 128 + SIGSYS, as a shell shows it */
@@ -243,6 +244,32 @@ allow_setsockopt(scmp_filter_ctx ctx, struct err *err)
 	return allow(ctx, "setsockopt", &other, err);
 }
 
+/*
+ * What devices and serial lines are asked; but nothing else that terminals know, among which is to type for who sits there.  The
+ * type of a command stands in bits 8 to 15, and of a terminal's it is 'T': of any other at least one of them differs.
+ */
+static enum err_code
+allow_device_ioctl(scmp_filter_ctx ctx, struct err *err)
+{
+	static const unsigned lines[] = { FIONREAD, TCGETS, TCSETS, TCSETSW, TCSETSF, TCGETS2,
+		TCSETS2, TCSETSW2, TCSETSF2, TCSBRK, TCFLSH, TIOCMGET, TIOCMSET, TIOCMBIS,
+		TIOCMBIC };
+
+	for (scmp_datum_t bit = 0x100; bit <= 0x8000; bit <<= 1) {
+		struct scmp_arg_cmp want = { 1, SCMP_CMP_MASKED_EQ, bit, ~('T' << 8) & bit };
+
+		if (allow(ctx, "ioctl", &want, err))
+			return err->code;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct scmp_arg_cmp want = { 1, SCMP_CMP_EQ, lines[i], 0 };
+
+		if (allow(ctx, "ioctl", &want, err))
+			return err->code;
+	}
+	return ERR_OK;
+}
+
 static enum err_code
 allow_name(scmp_filter_ctx ctx, const struct sandbox_role *role, const char *name, struct err *err)
 {
@@ -252,6 +279,8 @@ allow_name(scmp_filter_ctx ctx, const struct sandbox_role *role, const char *nam
 		return allow_socket(ctx, role, err);
 	if (strcmp(name, "setsockopt") == 0 && !has_tcp(role))
 		return allow_setsockopt(ctx, err);
+	if (strcmp(name, "ioctl:device") == 0)
+		return allow_device_ioctl(ctx, err);
 	if (strcmp(name, "tgkill") == 0) {
 		/* a signal to our own threads: abort(), and the end asked for by one of them */
 		struct scmp_arg_cmp own = { 0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0 };

@@ -89,7 +89,8 @@ rights_of(unsigned access, mode_t type, uint64_t handled)
 	if (access & SANDBOX_WRITE)
 		rights |= FS_WRITE_FILE | FS_TRUNCATE | FS_MAKE_REG | FS_MAKE_DIR | FS_MAKE_SOCK |
 			  FS_REMOVE_FILE | FS_REMOVE_DIR | FS_REFER;
-	if (S_ISCHR(type) && access & SANDBOX_WRITE)
+	/* a directory is one of devices that come and go (/dev/bus/usb), or has none: nobody can make them */
+	if ((S_ISCHR(type) || S_ISDIR(type)) && access & SANDBOX_WRITE)
 		rights |= FS_IOCTL_DEV;
 	if (!S_ISDIR(type)) /* the kernel refuses rights of directories on a file */
 		rights &= FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE | FS_IOCTL_DEV;

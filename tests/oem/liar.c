@@ -1,10 +1,21 @@
 /*
  * liar.c: a key library that breaks one rule at a time, for the tests of who hosts one.  The environment variable LIAR says how it
- * hands out its functions, the parameter `lie` what its functions do.  It has every key, and all are alike.
+ * hands out its functions, the parameter `lie` what its functions do.  It has every key, and all are alike.  `hardware` is no lie
+ * but what a library does that has a device; `reach` looks for what is not its own, from its first parameter on.
  */
 #include <aziot-keys.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/i2c-dev.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 static char lie[32];
@@ -16,6 +27,83 @@ lies(const char *what)
 	return strcmp(lie, what) == 0;
 }
 
+/* --- hardware: an I2C device is given its address, then waited for; here a device that has no such call */
+
+static AZIOT_KEYS_RC
+uses_hardware(void)
+{
+	struct timeval soon = { 0, 1000 };
+	struct rusage usage;
+	int device = open("/dev/null", O_RDWR | O_CLOEXEC), queue = epoll_create1(EPOLL_CLOEXEC);
+	int good = device >= 0 && queue >= 0 && ioctl(device, I2C_SLAVE, 0x60) && errno == ENOTTY &&
+		   !isatty(device) && errno == ENOTTY && !select(0, NULL, NULL, NULL, &soon) &&
+		   !getrusage(RUSAGE_SELF, &usage) && getppid() > 0;
+
+	close(device);
+	close(queue);
+	return good ? AZIOT_KEYS_RC_OK : AZIOT_KEYS_RC_ERR_EXTERNAL;
+}
+
+/* --- reach: everything that it gets at is told on standard error */
+
+static char target[256]; /* a key file of keyd's */
+static int reached;
+
+static void
+try_file(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char octet;
+
+	if (fd >= 0 && read(fd, &octet, 1) == 1) {
+		fprintf(stderr, "reached: %s\n", path);
+		reached = 1;
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+static void
+try_process(const char *pid)
+{
+	static const char *const names[] = { "environ", "maps", "auxv" };
+	char path[512];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(path, sizeof(path), "/proc/%s/%s", pid, names[i]);
+		try_file(path);
+	}
+	snprintf(path, sizeof(path), "/proc/%s/root%s", pid, target);
+	try_file(path);
+	snprintf(path, sizeof(path), "/proc/%s/mem", pid);
+	if (open(path, O_RDWR | O_CLOEXEC) >= 0 || kill(atoi(pid), 0) == 0) {
+		fprintf(stderr, "reached: process %s\n", pid);
+		reached = 1;
+	}
+}
+
+/* Of its own it may do what it likes. */
+static AZIOT_KEYS_RC
+reaches(void)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+
+	try_file(target);
+	try_file("/etc/shadow");
+	if (open("/var/tmp/liar", O_CREAT | O_WRONLY | O_CLOEXEC, 0600) >= 0)
+		reached = 1;
+	while (processes && (entry = readdir(processes)))
+		if (atoi(entry->d_name) > 0 && atoi(entry->d_name) != getpid())
+			try_process(entry->d_name);
+	if (!processes || reached)
+		return AZIOT_KEYS_RC_ERR_EXTERNAL;
+	closedir(processes);
+	return AZIOT_KEYS_RC_OK;
+}
+
+/* --- parameters */
+
 static AZIOT_KEYS_RC
 set_parameter(const char *name, const char *value)
 {
@@ -24,6 +112,10 @@ set_parameter(const char *name, const char *value)
 	strncpy(previous, name, sizeof(previous) - 1);
 	if (strcmp(name, "lie") == 0)
 		strncpy(lie, value, sizeof(lie) - 1);
+	if (strcmp(name, "target") == 0) {
+		strncpy(target, value, sizeof(target) - 1);
+		(void)reaches();
+	}
 	return strcmp(name, "bad") == 0 ? AZIOT_KEYS_RC_ERR_INVALID_PARAMETER : AZIOT_KEYS_RC_OK;
 }
 
@@ -35,6 +127,10 @@ there(void)
 		abort();
 	while (lies("hang"))
 		sleep(1);
+	if (lies("hardware"))
+		return uses_hardware();
+	if (lies("reach"))
+		return reaches();
 	if (lies("result"))
 		return 7;
 	if (lies("missing"))

@@ -170,6 +170,22 @@ openssl pkeyutl -verify -inkey "$T/ours/keys/oemec-$(printf oem-ec | sha256sum |
 ok "our library: openssl verifies it" $?
 stop keyd
 
+# --- what a library may do that has a device
+begin() { # begin LIE [OPTION...]: keyd with that liar
+	config "$1"
+	[ "$1" != reach ] || sed -i "s|^lie = .*|&\ntarget = \"$KEY_FILE\"|" "$T/etc/keyd.toml"
+	shift
+	start keyd "$BIN/keyd" --config "$T/etc/keyd.toml" --config-dir "$T/none" --user "$(user 1)" "$@"
+	wait_socket keyd "$S"
+	wait_for 10 serving liar
+}
+KEY_FILE=$(echo "$T"/home/keys/filea-*.key)
+begin hardware
+post /key '{"keyId":"liar-a","usage":"sign"}'
+answer "ioctl, select, epoll" 200
+like "ioctl, select, epoll: the same process" "$(state_of liar)" "serving, 0 restarts*"
+stop keyd
+
 # --- the liar: LIE | status | what the log says | restarts | message
 lied() { # lied LIE STATUS LOG RESTARTS [MESSAGE]
 	config "$1"

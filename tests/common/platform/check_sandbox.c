@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -206,6 +207,41 @@ START_TEST(test_guards)
 }
 END_TEST
 
+/* EBADF: the kernel was asked. */
+static int
+use_ioctl(void *arg)
+{
+	static const unsigned long lets[] = { FIONREAD, TCGETS, TCSETS, TIOCMGET,
+		0x0703 /* I2C_SLAVE */, 0x40046b04 /* SPI_IOC_WR_MAX_SPEED_HZ */,
+		0xc0185500 /* USBDEVFS_CONTROL */ };
+	static const unsigned long refuses[] = { TIOCSTI, TIOCLINUX, TIOCCONS,
+		TIOCSTI | 1ul << 32 };
+
+	(void)arg;
+	for (size_t i = 0; i < ARRAY_LEN(lets); i++)
+		if (syscall(SYS_ioctl, -1, lets[i], NULL) != -1 || errno != EBADF)
+			return 1 + (int)i;
+	for (size_t i = 0; i < ARRAY_LEN(refuses); i++)
+		if (syscall(SYS_ioctl, -1, refuses[i], NULL) != -1 || errno != EPERM)
+			return 50 + (int)i;
+	return 0;
+}
+
+static SANDBOX_CALLS(device_calls, "a test of devices", "write", "exit_group", "ioctl:device");
+static const struct sandbox_calls *const device_groups[] = { &device_calls, NULL };
+static const struct sandbox_role device_role = { "devices", device_groups, NULL, false };
+
+/* Devices are what a vendor's library is for; a terminal may be where a daemon was started. */
+START_TEST(test_devices)
+{
+	char said[512];
+
+	if (instrumented())
+		return;
+	ck_assert_int_eq(run_confined(&device_role, NULL, SANDBOX_ERRNO, use_ioctl, NULL, said), 0);
+}
+END_TEST
+
 static int
 abort_now(void *arg)
 {
@@ -241,17 +277,19 @@ START_TEST(test_declaration)
 		"socketpair", "setsockopt", "getsockopt", "clone", "fork", "vfork", "execve",
 		"exit", "wait4", "kill", "uname", "semget", "semop", "semctl", "shmdt", "msgget",
 		"msgsnd", "msgrcv", "msgctl", "fcntl", "flock", "fsync", "fdatasync", "truncate",
-		"ftruncate", "getdents", "getcwd", "chdir", "fchdir", "rename", "mkdir", NULL };
+		"ftruncate", "getdents", "getcwd", "chdir", "fchdir", "rename", "mkdir", "rmdir",
+		"creat", "link", "unlink", "symlink", "readlink", "chmod", "fchmod", "chown",
+		"fchown", NULL };
 	static const struct sandbox_calls many = { "", many_names };
 	static const struct sandbox_calls *const many_calls[] = { &many, NULL };
 	static const struct sandbox_role many_role = { "many", many_calls, NULL, false };
 	struct err err = { 0 };
 
-	ck_assert_uint_eq(ARRAY_LEN(many_names) - 1, 81);
+	ck_assert_uint_eq(ARRAY_LEN(many_names) - 1, 91);
 	ck_err(sandbox_apply(&wrong_role, NULL, SANDBOX_KILL, &err), ERR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "no_such_call is no system call"));
 	ck_err(sandbox_apply(&many_role, NULL, SANDBOX_KILL, &err), ERR_INTERNAL);
-	ck_assert_ptr_nonnull(strstr(err.text, "more than 80"));
+	ck_assert_ptr_nonnull(strstr(err.text, "more than 90"));
 }
 END_TEST
 
@@ -587,6 +625,6 @@ START_TEST(test_probe_spawner)
 }
 END_TEST
 
-TEST_MAIN("platform/sandbox", test_modes, test_mode_names, test_guards, test_abort,
+TEST_MAIN("platform/sandbox", test_modes, test_mode_names, test_guards, test_devices, test_abort,
     test_declaration, test_files, test_scope, test_dir_of, test_paths_bound, test_probe,
     test_probe_errno, test_probe_as_user, test_probe_tells, test_probe_spawner)
