@@ -62,7 +62,7 @@ worker_tpm_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 /* --- a vendor's library */
 
 /* What libraries read: other libraries, configuration, what the machine is. */
-static const char *const reads[] = { "/usr", "/lib", "/lib64", "/etc", "/proc", "/sys",
+static const char *const reads[] = { "/usr", "/lib", "/lib64", "/opt", "/etc", "/proc", "/sys",
 	"/dev/urandom", "/dev/random", "/run/systemd/resolve" };
 static const char *const writes[] = { "/dev/null", "/dev/shm" };
 

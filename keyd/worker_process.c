@@ -47,7 +47,7 @@ process_of(const struct daemon *d)
 	return ((struct keyd *)d->service)->worker;
 }
 
-/* --- prepare: the vendor's library is loaded before there is a policy, since what that takes is its own affair */
+/* --- prepare: the vendor's library is loaded before its calls are filtered, since what that takes is its own affair */
 
 static size_t
 place_named(const struct layout *layout, const char *name)
@@ -77,6 +77,23 @@ map_notes(struct worker_process *p, struct err *err)
 	return ERR_OK;
 }
 
+/*
+ * A vendor's library gets no file but its own from its constructors on.  Nor another worker: one that was started just now may be
+ * looked at by its own user until it has said otherwise, but not from here any more.
+ */
+static enum err_code
+confine_files(const struct worker_process *p, struct err *err)
+{
+	const struct daemon_role *role = p->daemon->role;
+	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
+
+	if (!p->config.library)
+		return ERR_OK;
+	if (role->paths(p->daemon, &paths, err))
+		return err->code;
+	return sandbox_apply_files(role->sandbox, &paths, p->daemon->sandbox, err);
+}
+
 /* A worker is told of its place rather than by an argument, for the spawner lets nobody choose arguments. */
 static enum err_code
 open_place(struct worker_process *p, const struct layout *layout, struct err *err)
@@ -91,6 +108,8 @@ open_place(struct worker_process *p, const struct layout *layout, struct err *er
 	p->config = layout->store[p->place].config;
 	p->config.mech = p->mech;
 	p->config.notes = p->notes;
+	if (confine_files(p, err))
+		return err->code;
 	return worker_new(layout->store[p->place].backend, &p->config, &p->worker, err);
 }
 

@@ -95,14 +95,25 @@ sandbox_has_family(const struct sandbox_role *role, int family)
 }
 
 enum err_code
+sandbox_apply_files(const struct sandbox_role *role, const struct sandbox_paths *paths,
+    enum sandbox_mode mode, struct err *err)
+{
+	/* log changes nothing that a role does, and Landlock cannot merely watch */
+	if (mode == SANDBOX_OFF || mode == SANDBOX_LOG)
+		return ERR_OK;
+	if (landlock_apply(role, paths, err))
+		return err_wrap(err, "could not confine %s to its files", role->name);
+	return ERR_OK;
+}
+
+enum err_code
 sandbox_apply(const struct sandbox_role *role, const struct sandbox_paths *paths,
     enum sandbox_mode mode, struct err *err)
 {
 	if (mode == SANDBOX_OFF)
 		return ERR_OK;
-	/* log changes nothing that a role does, and Landlock cannot merely watch */
-	if (paths && mode != SANDBOX_LOG && landlock_apply(role, paths, err))
-		return err_wrap(err, "could not confine %s to its files", role->name);
+	if (paths && sandbox_apply_files(role, paths, mode, err))
+		return err->code;
 	if (filter_apply(role, mode, err))
 		return err_wrap(err, "could not confine %s to its system calls", role->name);
 	return ERR_OK;

@@ -83,6 +83,9 @@ void sandbox_paths_done(struct sandbox_paths *paths);
  */
 enum err_code sandbox_apply(const struct sandbox_role *role, const struct sandbox_paths *paths,
     enum sandbox_mode mode, struct err *err) MUST_CHECK;
+/* Its first half, the files, for a role that runs what it does not trust before all is ready for the second. */
+enum err_code sandbox_apply_files(const struct sandbox_role *role,
+    const struct sandbox_paths *paths, enum sandbox_mode mode, struct err *err) MUST_CHECK;
 int sandbox_landlock_abi(void);
 
 /* The SIGSYS handler alone, for a process that was started under somebody's filter and has no policy of its own yet. */

@@ -170,7 +170,7 @@ openssl pkeyutl -verify -inkey "$T/ours/keys/oemec-$(printf oem-ec | sha256sum |
 ok "our library: openssl verifies it" $?
 stop keyd
 
-# --- what a library may do that has a device
+# --- what a library may do that has a device, and that it gets at nothing which is not its own: from its first parameter on
 begin() { # begin LIE [OPTION...]: keyd with that liar
 	config "$1"
 	[ "$1" != reach ] || sed -i "s|^lie = .*|&\ntarget = \"$KEY_FILE\"|" "$T/etc/keyd.toml"
@@ -185,6 +185,14 @@ post /key '{"keyId":"liar-a","usage":"sign"}'
 answer "ioctl, select, epoll" 200
 like "ioctl, select, epoll: the same process" "$(state_of liar)" "serving, 0 restarts*"
 stop keyd
+if [ -z "$INSTRUMENTED" ]; then
+	# errno, so that one refusal is not the last
+	begin reach --sandbox errno
+	post /key '{"keyId":"liar-a","usage":"sign"}'
+	answer "it reaches nothing" 200
+	is "it reaches nothing, neither while it is loaded" "$(grep '^reached' "$T/keyd.log")" ""
+	stop keyd
+fi
 
 # --- the liar: LIE | status | what the log says | restarts | message
 lied() { # lied LIE STATUS LOG RESTARTS [MESSAGE]
