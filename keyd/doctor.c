@@ -205,7 +205,8 @@ doctor_prepare(struct daemon *d, struct err *err)
 		return err_nomem(err);
 	keyd->doctor = doctor;
 	doctor->out = stdout;
-	if (read_uri(&doctor->uri, err) || keyd_warm_up(err) || mech_new(&doctor->mech, err))
+	if (read_uri(&doctor->uri, err) || keyd_warm_up(err) || mech_new(&doctor->mech, err) ||
+	    pkcs11_notes_new(NULL, &doctor->notes, err))
 		return err->code;
 	collect(doctor, &keyd->layout, network);
 	doctor->place = FILES;
@@ -232,15 +233,32 @@ doctor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 	return doctor && doctor->uri ? worker_pin_path(doctor->uri, paths, err) : ERR_OK;
 }
 
+/* The token that the operator names is in one place of several: the others are not ill because they lack it. */
+static void
+leave_others(struct doctor *doctor)
+{
+	bool has[STORES_MAX] = { 0 }, any = false;
+
+	for (size_t i = 0; i < doctor->n_tokens; i++) {
+		doctor->place = doctor->tokens[i].config->name;
+		has[i] = doctor->tokens[i].module && doctor_has_token(doctor, &doctor->tokens[i]);
+		any = any || has[i];
+	}
+	for (size_t i = 0; any && i < doctor->n_tokens; i++)
+		doctor->tokens[i].left_out = !has[i];
+}
+
 enum err_code
 doctor_serve(struct daemon *d, struct err *err)
 {
 	const struct keyd *keyd = d->service;
 	struct doctor *doctor = keyd->doctor;
 
+	if (doctor->uri && doctor->n_tokens > 1)
+		leave_others(doctor);
 	for (size_t i = 0; i < doctor->n_tokens; i++) {
 		doctor->place = doctor->tokens[i].config->name;
-		if (doctor->tokens[i].module)
+		if (doctor->tokens[i].module && !doctor->tokens[i].left_out)
 			doctor_examine(doctor, &doctor->tokens[i]);
 	}
 	fputs("end\n", doctor->out);
@@ -258,6 +276,7 @@ doctor_done(struct daemon *d)
 	if (doctor) {
 		for (size_t i = 0; i < doctor->n_tokens; i++)
 			pkcs11_module_close(doctor->tokens[i].module);
+		pkcs11_notes_free(doctor->notes);
 		mech_free(doctor->mech);
 		str_freep(&doctor->uri);
 		free(doctor);

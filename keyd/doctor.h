@@ -69,13 +69,15 @@ enum doctor_finding {
 struct doctor_token {
 	const struct backend_config *config;
 	struct pkcs11_module *module; /* NULL: cannot be loaded */
+	bool left_out;		      /* not to be examined */
 };
 
 struct doctor {
 	FILE *out;
 	const char *place; /* that is examined now */
 	struct mech *mech;
-	char *uri; /* in place of the configured ones; NULL: none */
+	char *uri;		    /* in place of the configured ones; NULL: none */
+	struct pkcs11_notes *notes; /* PINs that were refused, by whichever place's module */
 	struct doctor_token tokens[STORES_MAX];
 	size_t n_tokens;
 };
@@ -94,6 +96,8 @@ void doctor_pin_file(struct doctor *d, const char *path);
 /* doctor_token.c: before the policy, and under it. */
 void doctor_load(struct doctor *d, struct doctor_token *t);
 void doctor_examine(struct doctor *d, struct doctor_token *t);
+/* Has this place, loaded, the token of d->uri?  What cannot be told is for doctor_examine to say: true. */
+bool doctor_has_token(const struct doctor *d, const struct doctor_token *t);
 
 /* Steps of the roles (platform/daemon.h). */
 enum err_code doctor_prepare(struct daemon *d, struct err *err) MUST_CHECK;

@@ -1,32 +1,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "crypto/digest.h"
-#include "keyd/cache.h"
-#include "keyd/doctor.h"
-
-#define MECHANISMS_MAX 1024
-#define KEYS_MAX       1024 /* whose labels are compared */
-#define LABEL_MAX      256
-#define SAMPLES	       20
-#define SAMPLES_MS     3000 /* no more of them after that */
-#define SLOW_MS	       500
-#define TRIAL_ID       "edgekeep-doctor-"
-
-/* One examination. */
-struct visit {
-	struct doctor *d;
-	const struct doctor_token *token;
-	const struct ck_function_list *calls;
-	struct pkcs11_uri uri;
-	ck_slot_id_t slot;
-	struct ck_token_info info;
-	ck_session_handle_t session; /* CK_INVALID_HANDLE: none */
-	bool has[8];		     /* of mechanisms[] */
-};
+#include "keyd/doctor_visit.h"
 
 /* --- before the policy: the library */
 
@@ -93,7 +70,7 @@ doctor_load(struct doctor *d, struct doctor_token *t)
 /* --- slots and tokens */
 
 static void
-tell_slot(struct visit *v, ck_slot_id_t slot, size_t *initialised)
+tell_slot(struct doctor_visit *v, ck_slot_id_t slot, size_t *initialised)
 {
 	char label[PKCS11_TEXT_MAX], serial[PKCS11_TEXT_MAX], model[PKCS11_TEXT_MAX];
 	struct ck_token_info info = { 0 };
@@ -117,8 +94,8 @@ tell_slot(struct visit *v, ck_slot_id_t slot, size_t *initialised)
 
 /* Why there is no such token, as well as can be told from those that are there. */
 static void
-tell_missing(
-    struct visit *v, const ck_slot_id_t *slots, size_t n, size_t initialised, struct err *err)
+tell_missing(struct doctor_visit *v, const ck_slot_id_t *slots, size_t n, size_t initialised,
+    struct err *err)
 {
 	struct ck_token_info info;
 	bool found = false;
@@ -128,32 +105,32 @@ tell_missing(
 		return;
 	}
 	for (size_t i = 0; i < n; i++)
-		found = found || (v->uri.has_slot && slots[i] == v->uri.slot &&
+		found = found || (v->uri->has_slot && slots[i] == v->uri->slot &&
 				     v->calls->C_GetTokenInfo(slots[i], &info) == CKR_OK);
 	if (found || (initialised == 0 && n > 0))
 		doctor_find(v->d, DOCTOR_UNINITIALISED, "%s", err_one_line(err));
 	else if (n == 0)
 		doctor_find(v->d, DOCTOR_NO_TOKEN, "%s", err_one_line(err));
 	else
-		doctor_find(v->d, v->uri.has_slot ? DOCTOR_WRONG_SLOT : DOCTOR_WRONG_LABEL, "%s",
+		doctor_find(v->d, v->uri->has_slot ? DOCTOR_WRONG_SLOT : DOCTOR_WRONG_LABEL, "%s",
 		    err_one_line(err));
 }
 
 static bool
-find_token(struct visit *v)
+find_token(struct doctor_visit *v)
 {
 	ck_slot_id_t slots[PKCS11_SLOTS_MAX];
 	size_t n = 0, initialised = 0;
 	struct err err = { 0 };
 
 	doctor_step(v->d, "list slots and tokens");
-	if (pkcs11_slots(v->token->module, slots, &n, &err)) {
+	if (pkcs11_slots(v->place->module, slots, &n, &err)) {
 		doctor_find(v->d, DOCTOR_NO_TOKEN, "%s", err_one_line(&err));
 		return false;
 	}
 	for (size_t i = 0; i < n; i++)
 		tell_slot(v, slots[i], &initialised);
-	if (pkcs11_find_token(v->token->module, &v->uri, &v->slot, &v->info, &err)) {
+	if (pkcs11_find_token(v->place->module, v->uri, &v->slot, &v->info, &err)) {
 		tell_missing(v, slots, n, initialised, &err);
 		return false;
 	}
@@ -167,7 +144,7 @@ find_token(struct visit *v)
 /* --- the PIN; its tries are never spent on what is known to fail */
 
 static bool
-may_log_in(struct visit *v)
+may_log_in(struct doctor_visit *v)
 {
 	if (v->info.flags & CKF_USER_PIN_LOCKED)
 		doctor_find(v->d, DOCTOR_PIN_LOCKED, "it says so itself (CKF_USER_PIN_LOCKED)");
@@ -181,7 +158,7 @@ may_log_in(struct visit *v)
 }
 
 static bool
-fits(struct visit *v, const struct bytes *pin)
+fits(struct doctor_visit *v, const struct bytes *pin)
 {
 	unsigned long min = v->info.min_pin_len, max = v->info.max_pin_len;
 
@@ -210,49 +187,67 @@ of_login(ck_rv_t rv)
 	}
 }
 
-static bool
-send_pin(struct visit *v, const struct bytes *pin)
+static void
+tell_refused(struct doctor_visit *v, ck_rv_t rv, const char *when)
 {
 	struct err err = { 0 };
-	ck_rv_t rv;
 
+	pkcs11_failed(&err, "C_Login", rv);
+	doctor_find(v->d, of_login(rv), "%s%s", err_one_line(&err), when);
+}
+
+static bool
+send_pin(struct doctor_visit *v, const struct bytes *pin)
+{
+	uint8_t digest[SHA256_LEN];
+	struct err err = { 0 };
+	ck_rv_t rv = CKR_OK;
+
+	if (pkcs11_pin_digest(&v->info, pin, digest, &err)) {
+		doctor_find(v->d, DOCTOR_LOGIN, "%s", err_one_line(&err));
+		return false;
+	}
+	if (pkcs11_notes_pin(v->d->notes, digest, &rv) == PKCS11_PIN_REFUSED) {
+		tell_refused(v, rv, "; said above already, so it is not sent a second time");
+		return false;
+	}
 	doctor_step(v->d, "log in");
 	rv = v->calls->C_Login(v->session, CKU_USER, pin->data, pin->len);
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		doctor_ok(v->d, "the PIN is right");
 		return true;
 	}
-	pkcs11_failed(&err, "C_Login", rv);
-	doctor_find(v->d, of_login(rv), "%s", err_one_line(&err));
+	pkcs11_notes_keep_pin(v->d->notes, digest, PKCS11_PIN_REFUSED, rv);
+	tell_refused(v, rv, "");
 	return false;
 }
 
 static bool
-log_in(struct visit *v)
+log_in(struct doctor_visit *v)
 {
+	const struct pkcs11_uri *from = pkcs11_pin_uri(v->uri, v->uris, v->slot, &v->info);
 	AUTO(bytes_done) struct bytes pin = { 0 };
 	struct err err = { 0 };
 
-	if (v->uri.pin_source) {
-		doctor_pin_file(v->d, v->uri.pin_source);
-		if (access(v->uri.pin_source, R_OK))
+	if (!from) {
+		if (v->info.flags & CKF_LOGIN_REQUIRED)
+			doctor_find(v->d, DOCTOR_NO_PIN, "the token says CKF_LOGIN_REQUIRED");
+		return !(v->info.flags & CKF_LOGIN_REQUIRED);
+	}
+	if (from->pin_source) {
+		doctor_pin_file(v->d, from->pin_source);
+		if (access(from->pin_source, R_OK))
 			return false;
 	}
-	if (pkcs11_pin_read(&v->uri, &pin, &err)) {
+	if (pkcs11_pin_read(from, &pin, &err)) {
 		doctor_find(v->d, DOCTOR_PIN_FORM, "%s", err_one_line(&err));
-		return false;
-	}
-	if (!(v->info.flags & CKF_LOGIN_REQUIRED))
-		return true;
-	if (pin.len == 0) {
-		doctor_find(v->d, DOCTOR_NO_PIN, "the token says CKF_LOGIN_REQUIRED");
 		return false;
 	}
 	return fits(v, &pin) && may_log_in(v) && send_pin(v, &pin);
 }
 
 static bool
-open_session(struct visit *v)
+open_session(struct doctor_visit *v)
 {
 	struct err err = { 0 };
 	ck_rv_t rv;
@@ -268,384 +263,129 @@ open_session(struct visit *v)
 	return false;
 }
 
-/* --- mechanisms */
+/* --- all of it */
 
-enum { FOR_EC, FOR_RSA, FOR_HMAC, FOR_AES };
+static void
+examine(struct doctor_visit *v)
+{
+	if (!find_token(v) || !open_session(v))
+		return;
+	if (log_in(v))
+		doctor_keys(v);
+	v->calls->C_CloseSession(v->session);
+}
 
-static const struct {
-	ck_mechanism_type_t mechanism;
-	const char *name;
-	int for_what;
-} mechanisms[] = {
-	{ CKM_EC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN", FOR_EC },
-	{ CKM_ECDSA, "CKM_ECDSA", FOR_EC },
-	{ CKM_RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", FOR_RSA },
-	{ CKM_RSA_PKCS, "CKM_RSA_PKCS", FOR_RSA },
-	{ CKM_GENERIC_SECRET_KEY_GEN, "CKM_GENERIC_SECRET_KEY_GEN", FOR_HMAC },
-	{ CKM_SHA256_HMAC, "CKM_SHA256_HMAC", FOR_HMAC },
-	{ CKM_AES_KEY_GEN, "CKM_AES_KEY_GEN", FOR_AES },
-	{ CKM_AES_GCM, "CKM_AES_GCM", FOR_AES },
+/* The URIs of a place: that of the token for new keys first, then those of keys which have their own; or the operator's alone. */
+struct uris {
+	struct pkcs11_uri *at;
+	const char **text;
+	size_t n;
 };
 
-/* Everything that is needed for it? */
-static bool
-has_all(const struct visit *v, int for_what)
+static void
+uris_done(struct uris *u)
 {
-	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-		if (mechanisms[i].for_what == for_what && !v->has[i])
+	for (size_t i = 0; i < u->n; i++)
+		pkcs11_uri_done(&u->at[i]);
+	free(u->at);
+	free(u->text);
+}
+
+/* whose: the id of a key; NULL: nobody's. */
+static void
+add_uri(const struct doctor *d, struct uris *u, const char *text, const char *whose)
+{
+	struct pkcs11_uri *uri = &u->at[u->n];
+	struct err err = { 0 };
+
+	if (pkcs11_uri_parse(text, uri, &err) == ERR_OK) {
+		u->text[u->n++] = text;
+		if (uri->has_slot || uri->token || uri->serial)
+			return;
+		err_set(&err, ERR_CONFIG, "it names no token, serial or slot-id");
+		pkcs11_uri_done(&u->at[--u->n]);
+	}
+	doctor_find(
+	    d, DOCTOR_BAD_URI, "%s%s%s", whose ? whose : "", whose ? ": " : "", err_one_line(&err));
+}
+
+static bool
+read_uris(const struct doctor *d, const struct backend_config *config, struct uris *ret)
+{
+	struct uris u = { 0 };
+
+	u.at = calloc(config->n_preloaded + 1, sizeof(*u.at));
+	u.text = calloc(config->n_preloaded + 1, sizeof(char *));
+	if (!u.at || !u.text) {
+		uris_done(&u);
+		return false;
+	}
+	if (d->uri || config->token)
+		add_uri(d, &u, d->uri ? d->uri : config->token, NULL);
+	for (size_t i = 0; !d->uri && i < config->n_preloaded; i++)
+		add_uri(d, &u, config->preloaded[i].uri, config->preloaded[i].id);
+	*ret = u;
+	return true;
+}
+
+static bool
+is_first(const struct uris *u, size_t i)
+{
+	for (size_t j = 0; j < i; j++)
+		if (pkcs11_uri_same_token(&u->at[j], &u->at[i]))
 			return false;
 	return true;
 }
 
+/* What follows is about this one. */
 static void
-tell_lacking(struct visit *v, bool pairs)
+tell_uri(const struct doctor *d, const struct pkcs11_uri *uri)
 {
-	char names[ERR_TEXT_MAX] = "";
-	size_t len = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-		if (!v->has[i] && (mechanisms[i].for_what <= FOR_RSA) == pairs)
-			len += (size_t)snprintf(names + len, sizeof(names) - len, "%s%s",
-			    len ? ", " : "", mechanisms[i].name);
-	if (len > 0)
-		doctor_find(v->d, pairs ? DOCTOR_MECHANISM : DOCTOR_MECHANISM_SECRET, "%s", names);
-}
-
-static void
-list_mechanisms(struct visit *v)
-{
-	ck_mechanism_type_t list[MECHANISMS_MAX];
-	unsigned long n = MECHANISMS_MAX;
-	ck_rv_t rv = CKR_FUNCTION_NOT_SUPPORTED;
-
-	doctor_step(v->d, "list mechanisms");
-	if (v->calls->C_GetMechanismList)
-		rv = v->calls->C_GetMechanismList(v->slot, list, &n);
-	if (rv != CKR_OK || n > MECHANISMS_MAX)
-		n = 0;
-	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
-		for (unsigned long j = 0; j < n; j++)
-			v->has[i] = v->has[i] || list[j] == mechanisms[i].mechanism;
-	doctor_ok(v->d, "%lu mechanisms", n);
-	tell_lacking(v, true);
-	tell_lacking(v, false);
-}
-
-/* --- labels */
-
-static int
-by_text(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-static void
-tell_duplicates(struct visit *v, char (*labels)[LABEL_MAX], size_t n, const char *kind)
-{
-	bool any = false;
-
-	qsort(labels, n, LABEL_MAX, by_text);
-	for (size_t i = 1; i < n; i++)
-		if (labels[i][0] && strcmp(labels[i - 1], labels[i]) == 0 &&
-		    (i < 2 || strcmp(labels[i - 2], labels[i]) != 0)) {
-			doctor_find(
-			    v->d, DOCTOR_DUPLICATE, "%s keys labelled \"%s\"", kind, labels[i]);
-			any = true;
-		}
-	if (!any)
-		doctor_ok(v->d, "%zu %s keys, each with a label of its own", n, kind);
-}
-
-/* The labels of a class's objects, at most KEYS_MAX; what cannot be read counts as without label. */
-static size_t
-read_labels(struct visit *v, ck_object_class_t class, char (*labels)[LABEL_MAX])
-{
-	struct ck_attribute wanted = { CKA_CLASS, &class, sizeof(class) };
-	ck_object_handle_t handles[KEYS_MAX];
-	unsigned long n = 0;
-
-	if (v->calls->C_FindObjectsInit(v->session, &wanted, 1) != CKR_OK)
-		return 0;
-	if (v->calls->C_FindObjects(v->session, handles, KEYS_MAX, &n) != CKR_OK || n > KEYS_MAX)
-		n = 0;
-	v->calls->C_FindObjectsFinal(v->session);
-	for (unsigned long i = 0; i < n; i++) {
-		struct ck_attribute label = { CKA_LABEL, labels[i], LABEL_MAX - 1 };
-
-		if (v->calls->C_GetAttributeValue(v->session, handles[i], &label, 1) != CKR_OK ||
-		    label.value_len >= LABEL_MAX)
-			label.value_len = 0;
-		labels[i][label.value_len] = '\0';
-	}
-	return n;
-}
-
-static void
-compare_labels(struct visit *v)
-{
-	char(*labels)[LABEL_MAX] = calloc(KEYS_MAX, LABEL_MAX);
-
-	if (!labels)
-		return;
-	doctor_step(v->d, "compare the labels of keys");
-	tell_duplicates(v, labels, read_labels(v, CKO_PRIVATE_KEY, labels), "private");
-	tell_duplicates(v, labels, read_labels(v, CKO_SECRET_KEY, labels), "secret");
-	free(labels);
-}
-
-/* --- a key that is made, used and deleted as keyd's own are */
-
-struct trial {
-	struct visit *v;
-	void *ctx; /* of pkcs11_backend */
-	char id[sizeof(TRIAL_ID) + 32];
-};
-
-static void
-failed(const struct trial *t, enum doctor_finding which, const char *what, struct err *err)
-{
-	doctor_find(t->v->d, which, "%s: %s", what, err_one_line(err));
-}
-
-static int
-by_size(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static uint64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static void
-tell_latency(const struct trial *t, const char *what, uint64_t *samples, size_t n)
-{
-	uint64_t p50, p95;
-
-	qsort(samples, n, sizeof(*samples), by_size);
-	p50 = samples[n / 2];
-	p95 = samples[n * 95 / 100];
-	doctor_ok(t->v->d, "%s: signature p50 %.1f ms, p95 %.1f ms, of %zu", what,
-	    (double)p50 / 1000, (double)p95 / 1000, n);
-	if (p95 > SLOW_MS * 1000)
-		doctor_find(t->v->d, DOCTOR_SLOW, "%s: one signature of twenty takes %.0f ms", what,
-		    (double)p95 / 1000);
-}
-
-static enum err_code
-sign_once(struct key *key, bool ec, struct err *err)
-{
-	static const struct key_cipher pkcs1 = { .cipher = KEYD_RSA_PKCS1 };
-	uint8_t digest[SHA256_LEN] = { 1 };
-	const struct bytes data = { digest, sizeof(digest) };
-	AUTO(bytes_done) struct bytes out = { 0 };
-
-	return ec ? pkcs11_backend.sign(key, KEYD_ECDSA, &data, &out, err)
-		  : pkcs11_backend.encrypt(key, &pkcs1, &data, &out, err);
-}
-
-static void
-time_signatures(const struct trial *t, const char *what, struct key *key, bool ec)
-{
-	uint64_t samples[SAMPLES], began = now_us();
-	struct err err = { 0 };
-	size_t n = 0;
-
-	while (n < SAMPLES && now_us() - began < SAMPLES_MS * 1000) {
-		uint64_t before = now_us();
-
-		if (sign_once(key, ec, &err)) {
-			failed(t, DOCTOR_SIGN, what, &err);
-			return;
-		}
-		samples[n++] = now_us() - before;
-	}
-	tell_latency(t, what, samples, n);
-}
-
-static void
-remove_trial(const struct trial *t, const char *what)
-{
-	struct err err = { 0 };
-	bool there = false;
-
-	if (pkcs11_backend.remove(t->ctx, t->id, &err) ||
-	    pkcs11_backend.exists(t->ctx, t->id, &there, &err))
-		failed(t, DOCTOR_REMOVE, what, &err);
-	else if (there)
-		doctor_find(t->v->d, DOCTOR_REMOVE, "%s: it is still there", what);
-	else
-		doctor_ok(t->v->d, "%s: made, used and deleted", what);
-}
-
-/* Each has a name of its own, so that one which cannot be deleted is not taken for the next. */
-static bool
-begin_trial(struct trial *t, const char *what)
-{
-	uint8_t random[8];
+	AUTO(str_freep) char *text = NULL;
 	struct err err = { 0 };
 
-	doctor_step(t->v->d, what);
-	if (digest_random(random, sizeof(random), &err)) {
-		failed(t, DOCTOR_GENERATE, what, &err);
-		return false;
-	}
-	memcpy(t->id, TRIAL_ID, sizeof(TRIAL_ID));
-	digest_hex(random, sizeof(random), t->id + strlen(TRIAL_ID));
-	return true;
-}
-
-/* Finding a pair has it sign, and verifies that. */
-static void
-try_pair(struct trial *t, const char *what, enum key_algorithm algorithm)
-{
-	AUTO(key_putp) struct key *key = NULL;
-	struct err err = { 0 };
-
-	if (!begin_trial(t, what))
-		return;
-	if (pkcs11_backend.create_pair(t->ctx, t->id, algorithm, &err)) {
-		failed(t,
-		    strstr(err.text, "do not belong")	? DOCTOR_VERIFY
-		    : strstr(err.text, "does not sign") ? DOCTOR_SIGN
-							: DOCTOR_GENERATE,
-		    what, &err);
-		return;
-	}
-	if (pkcs11_backend.find(t->ctx, t->id, &key, &err))
-		failed(t, DOCTOR_VERIFY, what, &err);
-	else
-		time_signatures(t, what, key, algorithm == KEY_EC_P256);
-	remove_trial(t, what);
-}
-
-static bool
-seal_and_open(struct key *key, struct err *err)
-{
-	uint8_t octets[12] = { 0 };
-	const struct bytes iv = { octets, sizeof(octets) };
-	const struct key_cipher how = { KEYD_AEAD, &iv, &iv };
-	AUTO(bytes_done) struct bytes sealed = { 0 };
-	AUTO(bytes_done) struct bytes back = { 0 };
-
-	return pkcs11_backend.encrypt(key, &how, &iv, &sealed, err) == ERR_OK &&
-	       pkcs11_backend.decrypt(key, &how, &sealed, &back, err) == ERR_OK &&
-	       bytes_equal(&back, &iv);
-}
-
-static bool
-is_stable_mac(struct key *key, struct err *err)
-{
-	const struct bytes data = { (uint8_t *)"trial", 5 };
-	AUTO(bytes_done) struct bytes mac = { 0 };
-	AUTO(bytes_done) struct bytes again = { 0 };
-
-	return pkcs11_backend.sign(key, KEYD_HMAC_SHA256, &data, &mac, err) == ERR_OK &&
-	       pkcs11_backend.sign(key, KEYD_HMAC_SHA256, &data, &again, err) == ERR_OK &&
-	       bytes_equal(&mac, &again);
-}
-
-static void
-try_secret(struct trial *t, const char *what, unsigned usage)
-{
-	bool aes = usage == KEYD_USE_ENCRYPT;
-	enum doctor_finding unfit = aes ? DOCTOR_ENCRYPT : DOCTOR_SIGN;
-	AUTO(key_putp) struct key *key = NULL;
-	struct err err = { 0 };
-	enum err_code code;
-
-	if (!begin_trial(t, what))
-		return;
-	code = pkcs11_backend.create_key(t->ctx, t->id, usage, &err);
-	if (code == ERR_UNSUPPORTED) {
-		doctor_find(t->v->d, DOCTOR_MECHANISM_SECRET, "%s: %s", what, err_one_line(&err));
-		return;
-	}
-	if (code) {
-		/* it is used once before it counts as made */
-		failed(t,
-		    code == ERR_UNREACHABLE || strstr(err.text, "C_Generate") ? DOCTOR_GENERATE
-									      : unfit,
-		    what, &err);
-		return;
-	}
-	if (pkcs11_backend.find(t->ctx, t->id, &key, &err) ||
-	    !(aes ? seal_and_open(key, &err) : is_stable_mac(key, &err)))
-		failed(t, unfit, what, &err);
-	remove_trial(t, what);
-}
-
-/* The visit's session stays open, so that the backend finds the token logged in and sends no PIN. */
-static void
-try_keys(struct visit *v, const char *uri)
-{
-	struct backend_config config = *v->token->config;
-	struct trial t = { .v = v };
-	struct err err = { 0 };
-
-	config.token = uri;
-	config.any_id = true;
-	config.n_preloaded = 0;
-	config.mech = v->d->mech;
-	if (pkcs11_backend.open(&config, &t.ctx, &err)) {
-		failed(&t, DOCTOR_GENERATE, "a key", &err);
-		return;
-	}
-	if (has_all(v, FOR_EC))
-		try_pair(&t, "P-256 key pair", KEY_EC_P256);
-	if (has_all(v, FOR_RSA))
-		try_pair(&t, "RSA-2048 key pair", KEY_RSA_2048);
-	if (has_all(v, FOR_HMAC))
-		try_secret(&t, "HMAC key", KEYD_USE_SIGN);
-	if (has_all(v, FOR_AES))
-		try_secret(&t, "AES key", KEYD_USE_ENCRYPT);
-	pkcs11_backend.close(t.ctx);
-}
-
-/* --- all of it */
-
-static void
-examine_uri(struct visit *v, const char *uri)
-{
-	struct err err = { 0 };
-
-	if (pkcs11_uri_parse(uri, &v->uri, &err)) {
-		doctor_find(v->d, DOCTOR_BAD_URI, "%s", err_one_line(&err));
-		return;
-	}
-	if (!v->uri.has_slot && !v->uri.token && !v->uri.serial) {
-		doctor_find(v->d, DOCTOR_BAD_URI, "it names no token, serial or slot-id");
-		return;
-	}
-	if (!find_token(v) || !open_session(v))
-		return;
-	if (log_in(v)) {
-		list_mechanisms(v);
-		compare_labels(v);
-		try_keys(v, uri);
-	}
-	v->calls->C_CloseSession(v->session);
+	if (pkcs11_uri_write(uri, NULL, &text, &err) == ERR_OK)
+		doctor_ok(d, "the token %s:", text);
 }
 
 void
 doctor_examine(struct doctor *d, struct doctor_token *t)
 {
-	struct visit v = { .d = d, .token = t, .calls = pkcs11_calls(t->module) };
-	const char *uri = d->uri ? d->uri : t->config->token;
+	AUTO(uris_done) struct uris u = { 0 };
+	struct pkcs11_uris uris;
 
-	/* without a token for other ids, that of the first key which has its own */
-	if (!uri && t->config->n_preloaded > 0)
-		uri = t->config->preloaded[0].uri;
-	if (uri)
-		examine_uri(&v, uri);
-	else
+	if (!read_uris(d, t->config, &u))
+		return;
+	uris = (struct pkcs11_uris){ u.at, u.n };
+	for (size_t i = 0; i < u.n; i++) {
+		struct doctor_visit v = { .d = d,
+			.place = t,
+			.calls = pkcs11_calls(t->module),
+			.text = u.text[i],
+			.uri = &u.at[i],
+			.uris = &uris };
+
+		if (!is_first(&u, i))
+			continue;
+		if (i > 0)
+			tell_uri(d, v.uri);
+		examine(&v);
+	}
+	if (!d->uri && !t->config->token && t->config->n_preloaded == 0)
 		doctor_ok(d, "no key lives here");
-	pkcs11_uri_done(&v.uri);
+}
+
+bool
+doctor_has_token(const struct doctor *d, const struct doctor_token *t)
+{
+	AUTO(pkcs11_uri_done) struct pkcs11_uri uri = { 0 };
+	struct ck_token_info info;
+	ck_slot_id_t slot;
+	struct err err = { 0 };
+
+	doctor_step(d, "look for the token");
+	if (pkcs11_uri_parse(d->uri, &uri, &err))
+		return true;
+	return pkcs11_find_token(t->module, &uri, &slot, &info, &err) == ERR_OK ||
+	       err.code == ERR_CONFIG;
 }

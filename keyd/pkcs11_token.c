@@ -159,14 +159,14 @@ pkcs11_pin_read(const struct pkcs11_uri *uri, struct bytes *ret, struct err *err
 	return ERR_OK;
 }
 
-/* Its own URI's PIN, else that of any other URI which names the same token, as upstream shares one login. */
-static const struct pkcs11_uri *
-uri_with_pin(const struct pkcs11_token *t, ck_slot_id_t slot, const struct ck_token_info *info)
+const struct pkcs11_uri *
+pkcs11_pin_uri(const struct pkcs11_uri *own, const struct pkcs11_uris *uris, ck_slot_id_t slot,
+    const struct ck_token_info *info)
 {
-	if (t->uri->pin_value || t->uri->pin_source)
-		return t->uri;
-	for (size_t i = 0; i < t->uris->n; i++) {
-		const struct pkcs11_uri *uri = &t->uris->at[i];
+	if (own->pin_value || own->pin_source)
+		return own;
+	for (size_t i = 0; i < uris->n; i++) {
+		const struct pkcs11_uri *uri = &uris->at[i];
 
 		if ((uri->pin_value || uri->pin_source) && pkcs11_is_token(uri, slot, info))
 			return uri;
@@ -258,7 +258,8 @@ read_and_send(struct pkcs11_session *s, ck_user_type_t user, const struct pkcs11
 static enum err_code
 log_in(struct pkcs11_session *s, const struct ck_token_info *info, struct err *err)
 {
-	const struct pkcs11_uri *from = uri_with_pin(s->token, s->slot, info);
+	const struct pkcs11_uri *from =
+	    pkcs11_pin_uri(s->token->uri, s->token->uris, s->slot, info);
 	struct ck_session_info state = { 0 };
 	ck_rv_t rv = s->calls->C_GetSessionInfo(s->handle, &state);
 
@@ -280,7 +281,7 @@ pkcs11_session_confirm(struct pkcs11_session *s, struct err *err)
 
 	if (rv != CKR_OK)
 		return pkcs11_session_failed(s, err, "C_GetTokenInfo", rv);
-	from = uri_with_pin(t, s->slot, &info);
+	from = pkcs11_pin_uri(t->uri, t->uris, s->slot, &info);
 	if (!from)
 		return err_set(err, ERR_UNREACHABLE,
 		    "the key wants the PIN for each use; its URI needs pin-value or pin-source");

@@ -64,6 +64,12 @@ enum err_code pkcs11_session_confirm(struct pkcs11_session *s, struct err *err) 
  */
 enum err_code pkcs11_session_check_token(struct pkcs11_session *s, struct err *err) MUST_CHECK;
 
+/*
+ * The URI whose PIN serves for a token: its own, else any other that names the same token, as upstream shares one login.  NULL: none
+ * has one.
+ */
+const struct pkcs11_uri *pkcs11_pin_uri(const struct pkcs11_uri *own,
+    const struct pkcs11_uris *uris, ck_slot_id_t slot, const struct ck_token_info *info);
 /* The PIN of a URI, ready to be sent.  ERR_UNREACHABLE: its file cannot be read, or it holds what is no PIN.  ret stays empty
  * where the URI has none. */
 enum err_code pkcs11_pin_read(

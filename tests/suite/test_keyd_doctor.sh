@@ -153,6 +153,10 @@ named "login refused" "KD-309"
 config "$T/lib/shim.so"
 echo "C_GetMechanismList without 0x1041" >"$SHIM_CONTROL"
 named "mechanism missing" "KD-401"
+config "$T/lib/shim.so"
+echo "C_GetMechanismList without 0x3" >"$SHIM_CONTROL"
+named "raw RSA missing, which TLS 1.3 needs" "KD-401"
+like "raw RSA missing: cause" "$(jq -r '.report[] | select(.code == "KD-401") | .cause' <<<"$REPORT")" "CKM_RSA_X_509"
 chmod 500 "$T/tokens"/* "$T/tokens"
 chmod 400 "$T/tokens"/*/*
 named "token directory not writable" "KD-403"
@@ -177,6 +181,69 @@ tool --keypairgen --key-type EC:prime256v1 --label twice --id 01
 tool --keypairgen --key-type EC:prime256v1 --label twice --id 02
 named "duplicate label" "KD-409"
 for id in 01 02; do tool -b --type privkey --id $id; done
+
+# --- more than one token, more than one module
+preload() { # preload ID URI...
+	echo '[preloaded_keys]' >>"$AZIOT_KEYD_CONFIG"
+	while [ $# -gt 0 ]; do
+		printf '%s = "%s"\n' "$1" "$2" >>"$AZIOT_KEYD_CONFIG"
+		shift 2
+	done
+}
+preload away "pkcs11:token=away;object=x$QUERY"
+named "the token of a preloaded key is away" "KD-202"
+preload badly "pkcs11:object=x"
+named "the URI of a preloaded key" "KD-206"
+config "" "" ""
+preload lends "pkcs11:token=tok;object=x$QUERY"
+doctor
+is "the PIN of another URI serves" "$? $(codes)" "0 "
+good
+as softhsm2-util --init-token --free --label second --pin 73905182 --so-pin 5678 >/dev/null
+preload here "pkcs11:token=second;object=x$QUERY"
+doctor
+is "two tokens: exit status" "$? $(codes)" "0 "
+is "two tokens: a key was made on each" "$(grep -o "P-256 key pair: made, used and deleted" <<<"$REPORT" | wc -l)" 2
+as softhsm2-util --delete-token --token second >/dev/null
+SPY=$(find /usr/lib /usr/lib64 -name pkcs11-spy.so 2>/dev/null | head -1)
+TRUST=$(find /usr/lib /usr/lib64 -name p11-kit-trust.so 2>/dev/null | head -1)
+if [ -n "$SPY" ] && [ -n "$TRUST" ]; then
+	install -d -m 700 -o "$OWNER" "$T/spy"
+	export PKCS11SPY=$SOFTHSM PKCS11SPY_OUTPUT=$T/spy/log
+	serial=$(as pkcs11-tool --module "$SOFTHSM" -L 2>/dev/null | sed -n '/: *tok$/,/serial num/s/.*serial num *: *//p')
+	cat >"$AZIOT_KEYD_CONFIG" <<EOT
+[aziot_keys]
+homedir_path = "$T/home"
+[backends.spied]
+type = "pkcs11"
+library = "$SPY"
+token = "pkcs11:token=tok$QUERY"
+paths = ["$T/spy"]
+[backends.trust]
+type = "pkcs11"
+library = "$TRUST"
+token = "pkcs11:token=none$QUERY"
+[[placement]]
+keys = ["a", "b"]
+backend = "spied"
+[[placement]]
+keys = ["*"]
+backend = "trust"
+[preloaded_keys]
+a = "pkcs11:serial=$serial;object=a$QUERY"
+b = "pkcs11:token=tok;serial=$serial;object=b$QUERY"
+EOT
+	doctor --uri "pkcs11:token=tok?pin-value=73905182"
+	is "--uri, of one of two modules' tokens" "$? $(codes)" "0 "
+	doctor --uri "pkcs11:token=second?pin-value=73905182"
+	is "--uri, of no module's token" "$? $(codes)" "1 KD-202"
+	printf 28150937 >"$T/pins/new" && chown "$OWNER" "$T/pins/new" && chmod 400 "$T/pins/new" && mv "$T/pins/new" "$T/pins/pin"
+	: >"$T/spy/log" && chown "$OWNER" "$T/spy/log"
+	doctor
+	is "a wrong PIN, and three names of its token" "$(codes)" "KD-202 KD-305"
+	is "it is sent once" "$(grep -c ': C_Login$' "$T/spy/log")" 1
+	good
+fi
 
 # --- keyd's own files
 chown "$((UID0 + 2))" "$T/home"
