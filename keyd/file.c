@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +138,12 @@ file_exists(void *ctx, const char *id, bool *ret, struct err *err)
 
 	if (may_block(err) || path_of(ctx, id, &path, err))
 		return err->code;
-	*ret = lstat(path, &st) == 0;
+	if (lstat(path, &st) == 0)
+		*ret = true;
+	else if (errno == ENOENT)
+		*ret = false;
+	else /* it may be there, and must not be taken for deleted */
+		return err_errno(err, "could not look for %s", path);
 	return ERR_OK;
 }
 

@@ -243,6 +243,28 @@ START_TEST(test_preloaded)
 }
 END_TEST
 
+/* A file that cannot be looked at, here for a link that leads to itself, is neither missing nor gone. */
+START_TEST(test_out_of_reach)
+{
+	struct bytes value = { (uint8_t *)"v", 1 };
+	struct key *none = NULL;
+	bool exists = false;
+	struct err err = { 0 };
+
+	preload("pre", "loop/pre.key");
+	free(support_sh("ln -s loop %s/loop", support_tmpdir()));
+	begin();
+	config.preloaded = preloaded;
+	config.n_preloaded = 1;
+	ck_err(file_backend.find(ctx, "pre", &none, &err), ERR_IO);
+	ck_err(file_backend.exists(ctx, "pre", &exists, &err), ERR_IO);
+	ck_err(file_backend.create_key(ctx, "pre", KEYD_USE_SIGN, &err), ERR_IO);
+	ck_err(file_backend.import_key(ctx, "pre", KEYD_USE_SIGN, &value, &err), ERR_IO);
+	ck_err(file_backend.remove(ctx, "pre", &err), ERR_IO);
+	end();
+}
+END_TEST
+
 /* --- wrapped at rest */
 
 /* A home of keys wrapped by a credential of that content, 32 bytes. */
@@ -521,5 +543,5 @@ START_TEST(test_race)
 END_TEST
 
 TEST_MAIN("keyd/file", test_name, test_upgrade, test_pair_as_key, test_damaged, test_kept,
-    test_preloaded, test_wrapped, test_wrapped_elsewhere, test_wrong_kek, test_no_kek, test_sweep,
-    test_would_block, test_race)
+    test_preloaded, test_out_of_reach, test_wrapped, test_wrapped_elsewhere, test_wrong_kek,
+    test_no_kek, test_sweep, test_would_block, test_race)
