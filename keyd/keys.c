@@ -324,20 +324,13 @@ make_key(struct keys *k, const char *id, const struct wanted *wanted, struct err
 	return code == ERR_UNSUPPORTED ? keys_bad_value(err) : code;
 }
 
+/* The caller holds the claim. */
 static enum err_code
 open_or_make(
     struct keys *k, const char *id, const struct wanted *wanted, struct key **ret, struct err *err)
 {
-	AUTO(cache_release) struct cache_claim claim = { 0 };
-	enum err_code code;
+	enum err_code code = open_claimed(k, id, ret, err);
 
-	*ret = cache_get(k->cache, id);
-	if (*ret)
-		return ERR_OK;
-	if (may_block(k, id, err))
-		return err->code;
-	cache_claim(k->cache, id, &claim);
-	code = open_claimed(k, id, ret, err);
 	if (code != ERR_NOT_FOUND)
 		return code;
 	if (strlen(id) > KEYD_ID_MAX)
@@ -352,18 +345,25 @@ static enum err_code
 create(struct keys *k, const struct peer *peer, const char *id, const struct wanted *wanted,
     char **ret_handle, struct err *err)
 {
+	AUTO(cache_release) struct cache_claim claim = { 0 };
 	AUTO(key_putp) struct key *key = NULL;
-	enum err_code code;
+	enum err_code code = ERR_NOT_FOUND;
 
-	if (policy_allow(k->policy, peer, id, err) || open_or_make(k, id, wanted, &key, err))
+	if (policy_allow(k->policy, peer, id, err))
 		return err->code;
-	code = handle_of(k, key, wanted->kind, ret_handle, err);
+	key = cache_get(k->cache, id);
+	if (key)
+		code = handle_of(k, key, wanted->kind, ret_handle, err);
 	if (code != ERR_NOT_FOUND)
 		return code;
-	/* it has gone behind our back, so this is the one that it would have been made for */
+	/* none at hand, or one that has gone behind our back; nobody deletes the next one while it is claimed */
 	key_putp(&key);
-	if (open_or_make(k, id, wanted, &key, err) ||
-	    handle_of(k, key, wanted->kind, ret_handle, err))
+	if (may_block(k, id, err))
+		return err->code;
+	cache_claim(k->cache, id, &claim);
+	if (open_or_make(k, id, wanted, &key, err))
+		return err->code;
+	if (handle_of(k, key, wanted->kind, ret_handle, err))
 		return keys_contract_error(err);
 	return ERR_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -545,6 +546,148 @@ START_TEST(test_churn)
 }
 END_TEST
 
+/* --- a place whose keys are known by their ids alone, as those of a worker are */
+
+static atomic_bool is_there;
+
+static enum err_code
+ids_open(const struct backend_config *config, void **ret_ctx, struct err *err)
+{
+	(void)config, (void)err;
+	*ret_ctx = &is_there;
+	return ERR_OK;
+}
+
+static void
+ids_close(void *ctx)
+{
+	(void)ctx;
+}
+
+static enum err_code
+ids_exists(void *ctx, const char *id, bool *ret, struct err *err)
+{
+	(void)ctx, (void)id, (void)err;
+	*ret = is_there;
+	return ERR_OK;
+}
+
+static enum err_code
+missing(struct err *err)
+{
+	return is_there ? ERR_OK : err_set(err, ERR_NOT_FOUND, "not there");
+}
+
+static void
+ids_key_free(struct key *key)
+{
+	str_freep(&key->id);
+	free(key);
+}
+
+static const struct backend ids_backend;
+
+static enum err_code
+ids_find(void *ctx, const char *id, struct key **ret, struct err *err)
+{
+	struct key *key;
+
+	(void)ctx;
+	if (missing(err))
+		return err->code;
+	key = calloc(1, sizeof(*key));
+	ck_assert_ptr_nonnull(key);
+	key->backend = &ids_backend;
+	atomic_init(&key->refs, 1);
+	key->id = strdup(id);
+	*ret = key;
+	return ERR_OK;
+}
+
+static enum err_code
+ids_create_key(void *ctx, const char *id, unsigned usage, struct err *err)
+{
+	(void)ctx, (void)id, (void)usage, (void)err;
+	is_there = true;
+	return ERR_OK;
+}
+
+static enum err_code
+ids_remove(void *ctx, const char *id, struct err *err)
+{
+	(void)ctx, (void)id, (void)err;
+	is_there = false;
+	return ERR_OK;
+}
+
+/* While a key is checked another thread deletes it, as far as it is let; as often as this says. */
+static atomic_int deletions;
+static pthread_t deleters[2];
+static _Thread_local bool is_deleter;
+
+static void *
+load_and_delete(void *arg)
+{
+	AUTO(str_freep) char *handle = NULL;
+	struct err err = { 0 };
+
+	(void)arg;
+	is_deleter = true;
+	pool_set_may_block(true);
+	ck_ok(keys_load(keyd.keys, &root, "k", &handle, &err));
+	ck_ok(keys_delete(keyd.keys, &root, handle, &err));
+	return NULL;
+}
+
+static enum err_code
+ids_check(struct key *key, enum key_kind kind, struct err *err)
+{
+	(void)key, (void)kind;
+	if (!is_deleter && deletions > 0) {
+		deletions--;
+		ck_assert_int_eq(
+		    pthread_create(&deleters[deletions], NULL, load_and_delete, NULL), 0);
+		for (int i = 0; is_there && i < 100; i++)
+			usleep(1000);
+	}
+	return missing(err);
+}
+
+static const struct backend ids_backend = {
+	.name = "ids",
+	.open = ids_open,
+	.close = ids_close,
+	.exists = ids_exists,
+	.find = ids_find,
+	.key_free = ids_key_free,
+	.create_key = ids_create_key,
+	.remove = ids_remove,
+	.check = ids_check,
+};
+
+/* A create answers with its key, also where that goes behind keyd's back, or others delete it as often as it is made. */
+START_TEST(test_create_beside_delete)
+{
+	const struct store_config ids = { .backend = &ids_backend,
+		.config = { .name = "ids", .any_id = true } };
+	const struct keys_config config = fixture_config(&ids);
+	struct err err = { 0 };
+
+	begin();
+	keys_close(keyd.keys);
+	ck_ok(keys_open(&config, keyd.policy, &keyd.keys, &err));
+	free(create("k"));
+	is_there = false;
+	free(create("k"));
+	deletions = 2;
+	free(create("k"));
+	ck_assert_int_eq(deletions, 0);
+	for (size_t i = 0; i < ARRAY_LEN(deleters); i++)
+		pthread_join(deleters[i], NULL);
+	fixture_end();
+}
+END_TEST
+
 TEST_MAIN("keyd/keys", test_preferences, test_existing_pair, test_epochs, test_move, test_derive,
     test_ids, test_damaged, test_secret, test_no_homedir, test_would_block, test_no_file, test_race,
-    test_churn)
+    test_churn, test_create_beside_delete)
