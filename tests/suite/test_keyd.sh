@@ -329,6 +329,59 @@ answer "damaged key" 500 '.message == "internal error"'
 like "damaged key: said in the log" "$(cat "$T/keyd.log")" "*key file of dev-ec is malformed*"
 is "damaged key: left as it is" "$(listing)" "$before"
 
+# --- a disk that is full, or read only: 500, every key and handle is as it was, nothing is left lying, and room is all that it takes
+mkdir "$T/disk"
+if need_root "a file system of its own" && ! unshare -m mount -t tmpfs tmpfs "$T/disk" 2>/dev/null; then
+	echo "SKIP a full disk: nothing can be mounted here"
+elif is_root; then
+	sed "s#$T/home#$T/disk#; s#$S#$T/disk.sock#" "$T/etc/keyd.toml" >"$T/disk.toml"
+	# shellcheck disable=SC2016
+	start disk unshare -m sh -c 'mount -t tmpfs -o "size=160k,mode=700,uid=$1" tmpfs "$2" && shift 2 && exec "$@"' \
+		sh "$OWNER" "$T/disk" "$BIN/keyd" --config "$T/disk.toml" --config-dir "$T/etc/d" "${as_keyd[@]}"
+	wait_socket disk "$T/disk.sock"
+	disk=/proc/${PID[disk]}/root$T/disk
+	disk_post() { http "$T/disk.sock" "${3:-POST}" "$1?$V" "$2"; }
+	disk_listing() { find "$disk/keys" "$disk/epochs" "$disk/handles.key" -type f -printf '%P %s %T@ %m\n' | LC_ALL=C sort; }
+	disk_post /key "{\"keyId\":\"sym\",\"usage\":\"sign\",\"keyBytes\":\"$(printf '%032d' 1 | base64 -w0)\"}"
+	sym=$(get keyHandle)
+	disk_post /keypair '{"keyId":"pair"}'
+	before=$(disk_listing)
+	writes() { # writes WHAT: what would write is answered with 500
+		local request
+		for request in "/key {\"keyId\":\"sym\",\"usage\":\"sign\",\"keyBytes\":\"$(printf '%032d' 2 | base64 -w0)\"}" \
+			'/key {"keyId":"new","usage":"sign"}' '/keypair {"keyId":"new"}'; do
+			disk_post "${request%% *}" "${request#* }"
+			answer "$1: ${request%% *}" 500 '.message == "internal error"'
+		done
+		disk_post /key "{\"keyHandle\":\"$sym\"}" DELETE
+		is "$1: delete" "$STATUS" 500
+		disk_post /sign "{\"keyHandle\":\"$sym\",\"algorithm\":\"HMAC-SHA256\",\"parameters\":{\"message\":\"bQ==\"}}"
+		is "$1: the key is what it was" "$(get signature)" \
+			"$(printf m | openssl mac -digest SHA256 -macopt "key:$(printf '%032d' 1)" HMAC | xxd -r -p | base64 -w0)"
+		http "$T/disk.sock" GET "/key/new?$V"
+		is "$1: nothing new" "$STATUS" 400
+		is "$1: the directory" "$(disk_listing)" "$before"
+	}
+	head -c 1M /dev/zero >"$disk/fill" 2>/dev/null
+	writes "full disk"
+	disk_post /keypair/moved '{"from":"pair"}'
+	is "full disk: a move takes no room" "$STATUS" 204
+	disk_post /keypair/pair '{"from":"moved"}'
+	rm "$disk/fill"
+	before=$(disk_listing)
+	nsenter --mount="/proc/${PID[disk]}/ns/mnt" mount -o remount,ro "$T/disk"
+	writes "read-only disk"
+	disk_post /keypair/moved '{"from":"pair"}'
+	is "read-only disk: move" "$STATUS" 500
+	nsenter --mount="/proc/${PID[disk]}/ns/mnt" mount -o remount,rw "$T/disk"
+	disk_post /key "{\"keyHandle\":\"$sym\"}" DELETE
+	is "room again: delete" "$STATUS" 204
+	disk_post /keypair '{"keyId":"new"}'
+	is "room again: create" "$STATUS" 200
+	is "room again: nothing is left lying" "$(find "$disk" -name '.new*')" ""
+	stop disk
+fi
+
 # --- status
 http "$S" GET "/status?$V"
 answer "status" 200 '.ok and .daemon == "keyd"'
