@@ -220,7 +220,7 @@ give_channel(struct remote *r, struct channel *c, const struct err *broken, bool
 		call_keeper(r);
 	} else if (last && r->state == SERVING) {
 		r->state = RETIRING;
-		err_set(&r->trouble, ERR_INTERNAL, "it took more and more memory");
+		err_set(&r->trouble, ERR_INTERNAL, "it took more and more memory or files");
 	}
 	if (r->state == RETIRING && r->n_busy == 0)
 		call_keeper(r);

@@ -1,6 +1,7 @@
 #include "keyd/worker.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,12 @@
 
 #define KEYS_KEPT 256
 
-/* A library that leaks is not let go on until the machine is out of memory: beyond this much over its start keyd starts another. */
+/*
+ * A library that leaks is not let go on until it, or the machine, is out of memory or descriptors: beyond so much over its start keyd
+ * starts another.
+ */
 #define GROWTH_MAX ((size_t)128 << 20)
+#define OPENED_MAX 256
 #define LOOK_EVERY 16 /* calls: to look takes a tenth of a token's signature */
 
 struct worker {
@@ -23,6 +28,7 @@ struct worker {
 	struct cache *cache;
 	int statm;     /* /proc/self/statm; -1: not to be had */
 	size_t memory; /* bytes resident at the start */
+	int opened;    /* the lowest free descriptor then */
 	atomic_uint calls;
 };
 
@@ -41,6 +47,18 @@ memory_of(const struct worker *w)
 	if (sscanf(text, "%*u %lu", &resident) != 1)
 		return 0;
 	return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* INT_MAX: none is free. */
+static int
+lowest_free(const struct worker *w)
+{
+	int fd = fcntl(w->statm, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0)
+		return INT_MAX;
+	close(fd);
+	return fd;
 }
 
 void
@@ -70,6 +88,7 @@ worker_new(const struct backend *backend, const struct backend_config *config, s
 		return err->code;
 	}
 	w->memory = memory_of(w);
+	w->opened = lowest_free(w);
 	*ret = w;
 	return ERR_OK;
 }
@@ -259,7 +278,9 @@ has_grown(struct worker *w)
 {
 	if (atomic_fetch_add_explicit(&w->calls, 1, memory_order_relaxed) % LOOK_EVERY != 0)
 		return false;
-	return memory_of(w) > w->memory + GROWTH_MAX;
+	if (w->statm < 0)
+		return false;
+	return memory_of(w) > w->memory + GROWTH_MAX || lowest_free(w) - OPENED_MAX > w->opened;
 }
 
 static enum err_code

@@ -250,21 +250,23 @@ good "lies"
 post /parameters/ec-point "{\"keyHandle\":\"$TOKEN_EC\"}"
 is "lies: the key is the one that it was" "$(get value)" "$POINT"
 
-# a library that leaks: another process takes over, and nobody hears of it
-before=$(state_of hsm | grep -oE '[0-9]+ restarts')
-fault "C_Sign leak 10"
-bad=0
-for ((i = 0; i < 40; i++)); do
-	sign "$TOKEN_EC"
-	[ "$STATUS" = 200 ] || bad=$((bad + 1))
-	sleep 0.08
+# a library that leaks, memory or descriptors: another process takes over, and nobody hears of it
+for leak in "leak 10" "files 30"; do
+	before=$(state_of hsm | grep -oE '[0-9]+ restarts')
+	fault "C_Sign $leak"
+	bad=0
+	for ((i = 0; i < 40; i++)); do
+		sign "$TOKEN_EC"
+		[ "$STATUS" = 200 ] || bad=$((bad + 1))
+		sleep 0.08
+	done
+	is "$leak: requests that failed" $bad 0
+	fault ""
+	like "$leak: said" "$(state_of hsm)" "*it took more and more memory or files"
+	[ "$before" != "$(state_of hsm | grep -oE '[0-9]+ restarts')" ]
+	ok "$leak: another process" $?
+	good "$leak"
 done
-is "leak: requests that failed" $bad 0
-fault ""
-like "leak: said" "$(state_of hsm)" "*it took more and more memory"
-[ "$before" != "$(state_of hsm | grep -oE '[0-9]+ restarts')" ]
-ok "leak: another process" $?
-good "leak"
 
 # a key that somebody else takes away, and makes anew under its name
 token_tool() { as_user "$(user 1)" pkcs11-tool --module "$SHIM" --token-label tok --login --pin 1234 "$@" >/dev/null 2>&1; }

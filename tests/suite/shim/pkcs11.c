@@ -8,6 +8,7 @@
  *	abort		the process ends by SIGABRT
  *	hang		the call never comes back
  *	leak MIB	so much memory is used and never given back
+ *	files NUMBER	so many files are opened and never closed
  *	rv NUMBER	it fails so, without having done anything
  *	rvs		it fails with each error of the standard in turn
  *	length WORD	what it says of lengths or counts is a lie: long, zero, max
@@ -72,6 +73,13 @@ leak(size_t mebibytes)
 		memset(lost, 0xa5, mebibytes << 20);
 }
 
+static void
+leave_open(unsigned long n)
+{
+	while (n-- > 0)
+		(void)!open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /* PKCS#11 2.40, 11.1; CKR_OK is none. */
 static const CK_RV errors[] = { 0x1, 0x2, 0x3, 0x5, 0x6, 0x7, 0x8, 0x9, 0xa, 0x10, 0x11, 0x12, 0x13,
 	0x1b, 0x20, 0x21, 0x30, 0x31, 0x32, 0x40, 0x41, 0x50, 0x51, 0x54, 0x60, 0x62, 0x63, 0x64,
@@ -99,6 +107,8 @@ spoil(const char *call, CK_RV *ret)
 		sleep(1000);
 	if (strcmp(f.what, "leak") == 0)
 		leak(strtoul(f.word, NULL, 0));
+	if (strcmp(f.what, "files") == 0)
+		leave_open(strtoul(f.word, NULL, 0));
 	if (strcmp(f.what, "rv") == 0)
 		*ret = strtoul(f.word, NULL, 0);
 	else if (strcmp(f.what, "rvs") == 0)
