@@ -21,7 +21,13 @@ ln -sf edgekeep "$to/bin/aziotctl"
 ln -sf edgekeep "$to/bin/iotedge"
 
 # the key library's interface, for programs that expect it, and for who writes a key backend (docs/key-backends.md)
-install -D -s -m 0644 "$BUILD/lib/libaziot_keys.so" "$to/lib/libaziot_keys.so"
+library=$to/lib/libaziot_keys.so
+if [ -e "$library" ] && ! grep -qa 'edgekeep wrapped key' "$library"; then
+	# where an OEM's library is, the keys of this device are in it
+	mv "$library" "$library.before-edgekeep"
+	echo "another key library was there and is now $library.before-edgekeep; if it is an OEM's, keyd has to be told: docs/key-backends.md 2" >&2
+fi
+install -D -s -m 0755 "$BUILD/lib/libaziot_keys.so" "$library"
 install -D -m 0644 keyd/aziot_keys.h "$to/include/aziot-identity-service/aziot-keys.h"
 
 # edgekeep.so where libcrypto looks for providers; below another prefix it does not, so there openssl.cnf names the file

@@ -21,7 +21,7 @@ done <<'END'
 /usr/bin/aziotctl 777 edgekeep
 /usr/bin/iotedge 777 edgekeep
 /usr/bin/edgekeep-cloudsim 755
-/usr/lib/libaziot_keys.so 644
+/usr/lib/libaziot_keys.so 755
 /usr/include/aziot-identity-service/aziot-keys.h 644
 /etc/aziot 755
 /etc/aziot/keyd/config.d 700
@@ -36,6 +36,14 @@ done <<'END'
 /var/lib/aziot/tpmd 700
 /var/lib/aziot/edged 755
 END
+# an OEM's library in its place, which holds the device's keys, is not lost; ours is no other one (packaging-identity.md 3)
+is "installed anew: no library is kept" "$(DESTDIR=$R PREFIX=/usr BUILD=$BUILD "$TOP/packaging/install.sh" 2>&1; ls "$R"/usr/lib/libaziot_keys*)" \
+	"$R/usr/lib/libaziot_keys.so"
+echo "an OEM's" >"$R/usr/lib/libaziot_keys.so"
+like "an OEM's library is told of" "$(DESTDIR=$R PREFIX=/usr BUILD=$BUILD "$TOP/packaging/install.sh" 2>&1)" "*libaziot_keys.so.before-edgekeep*docs/key-backends.md*"
+is "and kept" "$(cat "$R/usr/lib/libaziot_keys.so.before-edgekeep")" "an OEM's"
+is "beside ours" "$(nm -D --defined-only "$R/usr/lib/libaziot_keys.so" | cut -d' ' -f3)" aziot_keys_get_function_list
+rm "$R/usr/lib/libaziot_keys.so.before-edgekeep"
 # the OpenSSL provider, where libcrypto finds it by its name, and the snippet that names it (issue 3, point 5)
 modules=$(pkg-config --variable=modulesdir libcrypto)
 is "edgekeep.so" "$(stat -c %a "$R$modules/edgekeep.so")" 644
