@@ -29,6 +29,34 @@ keyd_free(struct keyd *keyd)
 	free(keyd);
 }
 
+static bool
+is_placed(const struct stores_config *stores, const char *store)
+{
+	for (size_t i = 0; i < stores->n_rules; i++)
+		if (strcmp(stores->rules[i].store, store) == 0)
+			return true;
+	return false;
+}
+
+/* What is configured and without effect: who wrote it believes that keys are where they are not. */
+static void
+warn_unused(const struct stores_config *stores)
+{
+	for (size_t i = 0; i < stores->n_stores; i++) {
+		const struct backend_config *config = &stores->stores[i].config;
+
+		if (stores->stores[i].by_rule && config->n_preloaded == 0 &&
+		    !is_placed(stores, config->name))
+			log_warn(
+			    "backends.%s keeps no key: no [[placement]] names it", config->name);
+	}
+	for (size_t i = 0; i < stores->n_nowhere; i++)
+		log_warn(
+		    "preloaded_keys.%s lives nowhere: no [[placement]] gives it to a backend for "
+		    "pkcs11: URIs, and there is no aziot_keys.pkcs11_lib_path",
+		    stores->nowhere[i]);
+}
+
 static enum err_code
 load_in(struct keyd *keyd, struct daemon *d, struct err *err)
 {
@@ -39,6 +67,8 @@ load_in(struct keyd *keyd, struct daemon *d, struct err *err)
 	if (layout_make(&keyd->config, &keyd->layout, err) ||
 	    layout_check_swapped(&keyd->layout, LAYOUT_SWAPPED_LIBRARY, err))
 		return err->code;
+	if (!d->role->name)
+		warn_unused(&keyd->layout.stores);
 	if (policy_new(&keyd->policy, err))
 		return err->code;
 	return keyd_config_apply_policy(&keyd->config, keyd->policy, err);

@@ -63,6 +63,14 @@ bad_config "unknown parameter" '[aziot_keys]\nhomedir_path = "/x"\nhome = "y"\n'
 bad_config "PKCS#11" '[preloaded_keys]\nk = "pkcs11:token=x?pin-value=1&module-path=/x"\n' "$T/bad.toml:2:*preloaded_keys.k*module-path is refused"
 bad_config "no TCP" '[endpoints]\naziot_keyd = "http://localhost:80"\n' "$T/bad.toml:2:*endpoints.aziot_keyd"
 
+printf '[backends.hsm]\ntype = "pkcs11"\nlibrary = "/x.so"\ntoken = "pkcs11:token=x"\n[preloaded_keys]\nk = "pkcs11:object=k"\n' >"$T/idle.toml"
+out=$("$BIN/keyd" --config "$T/idle.toml" --config-dir "$T/etc/d" "${as_keyd[@]}" --check 2>&1)
+is "without effect: --check" $? 0
+like "without effect: a backend" "$out" "*backends.hsm keeps no key: no *placement*"
+like "without effect: a preloaded key" "$out" "*preloaded_keys.k lives nowhere*pkcs11_lib_path*"
+printf '[[placement]]\nkeys = ["*"]\nbackend = "hsm"\n' >>"$T/idle.toml"
+is "with effect" "$("$BIN/keyd" --config "$T/idle.toml" --config-dir "$T/etc/d" "${as_keyd[@]}" --check 2>&1 | grep -c WARN)" 0
+
 # --- the process
 up
 ! need_root "capabilities" || confined keyd "${PID[keyd]}"
