@@ -29,18 +29,6 @@ sandbox_mode_name(enum sandbox_mode mode)
 	return mode_names[mode];
 }
 
-enum err_code
-sandbox_paths_add(struct sandbox_paths *paths, const char *path, unsigned access, struct err *err)
-{
-	if (paths->n == SANDBOX_PATHS_MAX)
-		return err_set(
-		    err, ERR_INTERNAL, "a role has more than %d paths", SANDBOX_PATHS_MAX);
-	if (str_copy(&paths->at[paths->n].path, path, err))
-		return err->code;
-	paths->at[paths->n++].access = access;
-	return ERR_OK;
-}
-
 /* Its place, or paths->n. */
 static size_t
 find_path(const struct sandbox_paths *paths, const char *path)
@@ -50,6 +38,24 @@ find_path(const struct sandbox_paths *paths, const char *path)
 	while (i < paths->n && strcmp(paths->at[i].path, path) != 0)
 		i++;
 	return i;
+}
+
+enum err_code
+sandbox_paths_add(struct sandbox_paths *paths, const char *path, unsigned access, struct err *err)
+{
+	size_t at = find_path(paths, path);
+
+	if (at < paths->n) {
+		paths->at[at].access |= access;
+		return ERR_OK;
+	}
+	if (paths->n == SANDBOX_PATHS_MAX)
+		return err_set(
+		    err, ERR_INTERNAL, "a role has more than %d paths", SANDBOX_PATHS_MAX);
+	if (str_copy(&paths->at[paths->n].path, path, err))
+		return err->code;
+	paths->at[paths->n++].access = access;
+	return ERR_OK;
 }
 
 bool
@@ -64,17 +70,12 @@ sandbox_paths_add_dir_of(
 {
 	AUTO(str_freep) char *dir = NULL;
 	const char *slash = strrchr(file, '/');
-	size_t at;
 
 	if (slash == file)
 		return sandbox_paths_add(paths, file, access, err);
 	if (str_format(&dir, err, "%.*s", slash ? (int)(slash - file) : 1, slash ? file : "."))
 		return err->code;
-	at = find_path(paths, dir);
-	if (at == paths->n)
-		return sandbox_paths_add(paths, dir, access, err);
-	paths->at[at].access |= access;
-	return ERR_OK;
+	return sandbox_paths_add(paths, dir, access, err);
 }
 
 void

@@ -63,7 +63,7 @@ struct sandbox_paths {
 	size_t n;
 };
 
-/* Add a path (copied).  A path that does not exist when the policy is applied is left out with a debug line. */
+/* Add a path (copied), or access to one that is there.  A path that does not exist when the policy is applied is left out with a debug line. */
 enum err_code sandbox_paths_add(
     struct sandbox_paths *paths, const char *path, unsigned access, struct err *err) MUST_CHECK;
 /*

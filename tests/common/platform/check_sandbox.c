@@ -445,9 +445,16 @@ START_TEST(test_paths_bound)
 	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
 	struct err err = { 0 };
 
-	for (int i = 0; i < SANDBOX_PATHS_MAX; i++)
-		ck_ok(sandbox_paths_add(&paths, "/x", SANDBOX_READ, &err));
+	for (int i = 0; i < SANDBOX_PATHS_MAX; i++) {
+		char path[16];
+
+		snprintf(path, sizeof(path), "/%d", i);
+		ck_ok(sandbox_paths_add(&paths, path, SANDBOX_READ, &err));
+	}
 	ck_err(sandbox_paths_add(&paths, "/x", SANDBOX_READ, &err), ERR_INTERNAL);
+	/* what is there already takes no room */
+	ck_ok(sandbox_paths_add(&paths, "/7", SANDBOX_WRITE, &err));
+	ck_assert_uint_eq(paths.at[7].access, SANDBOX_READ | SANDBOX_WRITE);
 }
 END_TEST
 
