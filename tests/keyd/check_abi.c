@@ -178,6 +178,24 @@ START_TEST(test_damaged)
 }
 END_TEST
 
+/* Nor one that keyd has encrypted, which is closed to who has not its key. */
+START_TEST(test_wrapped)
+{
+	begin();
+	free(support_sh("mkdir -p %1$s/home/keys && printf 'edgekeep wrapped key 1\\nx' > "
+			"%1$s/home/keys/x-$(printf x | sha256sum | cut -c1-64).key",
+	    support_tmpdir()));
+	ck_assert_uint_eq(f->load_key("x"), AZIOT_KEYS_RC_ERR_EXTERNAL);
+	ck_assert_uint_eq(f->load_key_pair("x"), AZIOT_KEYS_RC_ERR_EXTERNAL);
+	ck_assert_uint_eq(f->create_key_if_not_exists("x", AZIOT_KEYS_KEY_USAGE_SIGN),
+	    AZIOT_KEYS_RC_ERR_EXTERNAL);
+	ck_assert_uint_eq(f->create_key_pair_if_not_exists("x", "*"), AZIOT_KEYS_RC_ERR_EXTERNAL);
+	ck_assert_uint_eq(f->move_key_pair("x", "y"), AZIOT_KEYS_RC_ERR_EXTERNAL);
+	free(
+	    support_sh("grep -qx 'edgekeep wrapped key 1' %s/home/keys/x-*.key", support_tmpdir()));
+}
+END_TEST
+
 /* contracts/keyabi.md 6: one symbol; and nothing of keyd's servers is linked in */
 START_TEST(test_symbols)
 {
@@ -193,4 +211,5 @@ START_TEST(test_symbols)
 }
 END_TEST
 
-TEST_MAIN("keyd/abi", test_parameters, test_files, test_validation_key, test_damaged, test_symbols)
+TEST_MAIN("keyd/abi", test_parameters, test_files, test_validation_key, test_damaged, test_wrapped,
+    test_symbols)
