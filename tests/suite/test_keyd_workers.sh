@@ -337,11 +337,15 @@ for attempt in 1 2 3; do
 	rm -f "$T"/hung.*
 	wait_for 10 serving hsm
 	echo "10000 requests ($attempt), longest, 99 %, median in us: alone $BASE, beside a token that hangs $HUNG"
-	# a machine that is busy with others delays anything, the token's hang each time: then once more
-	[ "${HUNG%% *}" -gt 50000 ] || break
+	# nobody waits for the token, however busy the machine: it hangs for 60 s
+	[ "${HUNG%% *}" -lt 5000000 ]
+	ok "no request waits for the token: $HUNG" $?
+	# a machine that is busy with others delays anything: then once more, and no worse than the same requests alone
+	limit=$((${BASE%% *} > 50000 ? ${BASE%% *} : 50000))
+	[ "${HUNG%% *}" -gt $limit ] || break
 done
-[ "${HUNG%% *}" -le 50000 ]
-ok "no request takes over 50 ms: $HUNG" $?
+[ "${HUNG%% *}" -le $limit ]
+ok "no request takes over 50 ms, or the longest alone if that is more: $HUNG, alone $BASE" $?
 fault ""
 FRONT=${PID[keyd]}
 good "after all"
