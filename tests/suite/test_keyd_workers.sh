@@ -56,6 +56,7 @@ deadline_ms = 1000
 aziot_keyd = "unix://$S"
 EOT
 up
+wait_for 10 serving file 0
 W=$(worker worker-file)
 is "one worker" "$(wc -w <<<"$W")" 1
 confined "keyd" "${PID[keyd]}"
@@ -81,7 +82,7 @@ is "one key is left" "$(find "$T/home/keys" -type f | wc -l)" 1
 
 # killed while it is idle, and while it is asked
 kill -KILL "$W"
-wait_for 5 serving file 1
+wait_for 20 serving file 1
 ok "killed: another one serves" $?
 sign "$EC"
 answer "killed: the key that was open works" 200
@@ -89,7 +90,7 @@ W=$(worker worker-file)
 kill -STOP "$W"
 sign "$EC"
 again "hangs"
-wait_for 5 serving file 2
+wait_for 20 serving file 2
 ok "hangs: another one serves" $?
 [ ! -d "/proc/$W" ] || grep -q '^State:.Z' "/proc/$W/status"
 ok "hangs: the one that hung is gone" $?
@@ -101,7 +102,7 @@ sign "$EC"
 again "in the pause"
 http "$S" GET "/status?$V"
 answer "in the pause: status" 200 '.ok == false and (.detail | startswith("the key backend file is "))'
-wait_for 5 serving file 3
+wait_for 20 serving file 3
 sign "$EC"
 answer "after the pause" 200
 
@@ -342,9 +343,9 @@ for attempt in 1 2 3; do
 	ok "no request waits for the token: $HUNG" $?
 	# a machine that is busy with others delays anything: then once more, and no worse than the same requests alone
 	limit=$((${BASE%% *} > 50000 ? ${BASE%% *} : 50000))
-	[ "${HUNG%% *}" -gt $limit ] || break
+	[ "${HUNG%% *}" -gt "$limit" ] || break
 done
-[ "${HUNG%% *}" -le $limit ]
+[ "${HUNG%% *}" -le "$limit" ]
 ok "no request takes over 50 ms, or the longest alone if that is more: $HUNG, alone $BASE" $?
 fault ""
 FRONT=${PID[keyd]}
