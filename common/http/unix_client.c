@@ -25,6 +25,7 @@
 #define TIMEOUT_MS   30000
 #define ANSWER_MAX   ((size_t)16 * 1024 * 1024)
 #define TRIES	     3
+#define GUEST_STEPS  10 /* until a guest's pauses grow no longer */
 #define FOR_EVER     UINT64_MAX
 
 struct unix_client {
@@ -32,6 +33,7 @@ struct unix_client {
 	char *host;
 	unsigned timeout_ms;
 	size_t answer_max;
+	bool guest;
 	enum err_code (*dial)(void *ctx, int *ret_fd, struct err *err);
 	void *dial_ctx;
 	struct kept kept;
@@ -76,6 +78,7 @@ unix_client_new(const struct unix_client_config *config, struct unix_client **re
 	memcpy(c->address.sun_path, path, strlen(path) + 1);
 	c->timeout_ms = config->timeout_ms ? config->timeout_ms : TIMEOUT_MS;
 	c->answer_max = config->answer_max ? config->answer_max : ANSWER_MAX;
+	c->guest = config->guest;
 	c->dial = config->dial;
 	c->dial_ctx = config->dial_ctx;
 	*ret = c;
@@ -107,7 +110,7 @@ wire_done(struct wire *w)
 static void
 wire_finish(struct unix_client *c, struct wire *w)
 {
-	if (w->keep && w->body_ended && w->start == w->end)
+	if (w->keep && !c->guest && w->body_ended && w->start == w->end)
 		kept_put(&c->kept, fd_take(&w->fd));
 	wire_done(w);
 }
@@ -683,12 +686,29 @@ read_whole(const struct unix_client *c, struct wire *w, struct bytes *ret, struc
 
 /* ---- calls ---- */
 
-static void
-back_off(unsigned tries)
+/* A guest's pauses are short and no two alike, as others of its user wait for the same place. */
+static uint64_t
+pause_ms(const struct unix_client *c, unsigned tries)
 {
-	struct timespec pause = { 0, (long)tries * tries * 50 * 1000 * 1000 };
+	struct timespec now;
 
+	if (!c->guest)
+		return (uint64_t)tries * tries * 50;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return 1 + (uint64_t)now.tv_nsec / 1000 % (10 * (tries < GUEST_STEPS ? tries : GUEST_STEPS));
+}
+
+/* Wait before another try; false when there is none. */
+static bool
+back_off(const struct unix_client *c, unsigned tries, uint64_t deadline)
+{
+	uint64_t ms = pause_ms(c, tries);
+	const struct timespec pause = { 0, (long)ms * 1000 * 1000 };
+
+	if (c->guest ? ms >= (uint64_t)clock_left_ms(deadline) : tries == TRIES)
+		return false;
 	nanosleep(&pause, NULL);
+	return true;
 }
 
 /* Send the request and read the answer's head, on whichever connection serves it.  *ret is open on success only. */
@@ -718,11 +738,9 @@ begin(struct unix_client *c, const struct http_call *call, struct wire *ret,
 		fresh = true;
 		if (w.reused)
 			tries--;
-		else if (tries == TRIES)
+		else if (!back_off(c, tries, deadline))
 			return err_set(
 			    err, ERR_BUSY, "%s takes no more connections", c->address.sun_path);
-		else
-			back_off(tries);
 	}
 }
 

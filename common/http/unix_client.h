@@ -20,6 +20,11 @@ struct unix_client_config {
 	const char *host;    /* Host header, e.g. "keyd.sock" */
 	unsigned timeout_ms; /* for a whole call unless the call says otherwise; 0: 30,000 */
 	size_t answer_max;   /* bytes of an answer's body; 0: 16 MiB */
+	/*
+	 * One of many processes of a user (provider/), who have the peer's limit of connections among them: none is kept between
+	 * calls, and over the limit it is tried anew for as long as the call may last; ERR_BUSY after that.
+	 */
+	bool guest;
 	/* Where a connected descriptor comes from instead of connect() (edged's workload process); NULL: connect(path). */
 	enum err_code (*dial)(void *ctx, int *ret_fd, struct err *err);
 	void *dial_ctx;

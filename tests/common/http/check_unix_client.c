@@ -717,6 +717,46 @@ START_TEST(test_over_limit)
 }
 END_TEST
 
+START_TEST(test_guest)
+{
+	/* unix_client.h, guest: nothing is kept, and a place is waited for as long as the call may last */
+	struct peer_script p = {
+		.answer = ok_abc, .len = strlen(ok_abc), .then = KEEP, .deaf_first = 6
+	};
+	struct unix_client_config config = {
+		.host = "peer.sock", .timeout_ms = 5000, .guest = true
+	};
+	struct http_reply reply = { 0 };
+	struct err err = { 0 };
+	struct unix_client *c;
+	uint64_t began;
+
+	peer_start(&p);
+	config.path = p.path;
+	ck_ok(unix_client_new(&config, &c, &err));
+	call_ok(c, false);
+	ck_assert_uint_eq(atomic_load(&p.connections), 7);
+	call_ok(c, false);
+	ck_assert_uint_eq(atomic_load(&p.connections), 8);
+	unix_client_free(c);
+	peer_stop(&p);
+
+	p = (struct peer_script){
+		.answer = ok_abc, .len = strlen(ok_abc), .then = KEEP, .deaf = true
+	};
+	peer_start(&p);
+	config.path = p.path;
+	config.timeout_ms = 400;
+	ck_ok(unix_client_new(&config, &c, &err));
+	began = clock_mono_ms();
+	ck_err(unix_client_call(c, &get, &reply, &err), ERR_BUSY);
+	ck_assert_uint_ge(clock_mono_ms() - began, 250);
+	ck_assert_uint_gt(atomic_load(&p.connections), 3);
+	unix_client_free(c);
+	peer_stop(&p);
+}
+END_TEST
+
 START_TEST(test_unreachable)
 {
 	struct peer_script p = { .path = support_path("nobody.sock") };
@@ -1107,5 +1147,6 @@ END_TEST
 TEST_MAIN("http/unix_client", test_rows, test_truncated, test_endless, test_body_at_limit,
     test_request, test_refused_target, test_large_request, test_kept, test_kept_at_most_four,
     test_not_kept, test_kept_broke, test_kept_broke_after_request, test_unasked, test_over_limit,
-    test_unreachable, test_deadline, test_signals, test_backlog_full, test_dial, test_stream,
-    test_stream_ends_early, test_pull, test_pull_whole, test_json, test_no_message_wanted)
+    test_guest, test_unreachable, test_deadline, test_signals, test_backlog_full, test_dial,
+    test_stream, test_stream_ends_early, test_pull, test_pull_whole, test_json,
+    test_no_message_wanted)
