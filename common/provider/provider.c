@@ -275,7 +275,7 @@ read_timeout(const char *text, unsigned *ret, struct err *err)
 static enum err_code
 connect_keyd(struct provider *p, struct err *err)
 {
-	struct unix_client_config config = { .timeout_ms = TIMEOUT_MS };
+	struct unix_client_config config = { .timeout_ms = TIMEOUT_MS, .guest = true };
 	char *socket = NULL, *timeout = NULL;
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_utf8_ptr("socket", &socket, 0),

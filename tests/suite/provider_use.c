@@ -336,6 +336,28 @@ check_fork(char **argv)
 	EVP_PKEY_free(key);
 }
 
+/* trap 8: URI - more processes of one user than keyd has connections for him, as nginx and others have them: each signs now and then */
+static void
+check_many(char **argv)
+{
+	EVP_PKEY *key = open_key(NULL, argv[0]);
+	pid_t children[24];
+
+	for (int i = 0; i < 24; i++) {
+		children[i] = fork();
+		if (children[i] == 0) {
+			for (int j = 0; j < 10; j++) {
+				sign_times(key, 1);
+				usleep(20 * 1000);
+			}
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 24; i++)
+		wait_for(children[i]);
+	EVP_PKEY_free(key);
+}
+
 static volatile bool enough;
 
 static EVP_PKEY_CTX *
@@ -556,6 +578,7 @@ static const struct {
 	{ "pem-files", check_pem_files, 1 },
 	{ "bad-pem-files", check_bad_pem_files, 1 },
 	{ "fork", check_fork, 1 },
+	{ "many", check_many, 1 },
 	{ "fork-with-threads", check_fork_with_threads, 1 },
 	{ "closed", check_closed, 2 },
 	{ "restart", check_restart, 1 },

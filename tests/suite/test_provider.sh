@@ -390,6 +390,8 @@ out=$(use bad-pem-files "$T/bad"/* 2>&1)
 is "trap 7: PEM files that hold no key of ours: $out" $? 0
 
 # trap 8: forks under way, descriptors closed, unloaded again, keyd restarted or silent
+out=$(use many keyd:id=ec 2>&1)
+is "trap 8: many processes: ${out:0:300}" $? 0
 out=$(use closed keyd:id=ec "$T/use/file" 2>&1)
 is "trap 8: closed: ${out:0:300}" $? 0
 if [ -z "$INSTRUMENTED" ]; then # a sanitizer's own locks do not survive this
