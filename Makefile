@@ -54,7 +54,7 @@ libs	= $(shell pkg-config --libs $(BASE_PKGS) $(1))
 src	= $(sort $(wildcard $(1)))
 obj	= $(patsubst %.c,$(BUILD)/%.o,$(1))
 
-.PHONY: all check unit suite soak lint demo bench fuzz install clean help valgrind
+.PHONY: all check unit suite soak boot lint demo bench fuzz install clean help valgrind
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -205,6 +205,7 @@ $(foreach d,$(DAEMONS) ctl,$(eval $(call daemon_check,$(d))))
 #: make bench     speed and size, as ratios against limits and peers
 #: make fuzz      fuzz the parsers; FUZZ_SECONDS= FUZZ=
 #: make soak      what takes minutes: 10,000 TLS handshakes a key of keyd
+#: make boot      the units under a real systemd, as an operator has them (sudo)
 #: make valgrind  unit tests and every route under valgrind
 #: make install   DESTDIR= PREFIX=
 check:
@@ -230,6 +231,11 @@ suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo $(CONFORMANCE) $(OEM
 
 soak: all $(BUILD)/suite-tools
 	@BUILD=$(abspath $(BUILD)) HANDSHAKES=10000 SOAK=1 tests/suite/test_provider.sh
+
+boot:
+	@packaging/deps.sh build boot
+	@$(MAKE) -s -j$(shell nproc) all
+	@BUILD=$(abspath $(BUILD)) tests/boot/run.sh
 
 # everything that the tests run, built and not run
 .PHONY: tests

@@ -1,5 +1,6 @@
 #include "keyd/service.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -166,7 +167,10 @@ add_preloaded(const char *uri, struct sandbox_paths *paths, struct err *err)
 	if (uri_file_path(uri, &path, err) ||
 	    str_format(&dir, err, "%.*s/", (int)(strrchr(path, '/') - path), path))
 		return err->code;
-	if (stat(dir, &st) == 0 && st.st_uid == geteuid() && st.st_uid != 0)
+	if (stat(dir, &st))
+		log_warn("%s: %s; a preloaded key that is put there counts after a restart", dir,
+		    strerror(errno));
+	else if (st.st_uid == geteuid() && st.st_uid != 0)
 		access |= SANDBOX_WRITE;
 	if (sandbox_paths_add_dir_of(paths, path, access, err))
 		return err->code;

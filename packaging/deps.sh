@@ -1,5 +1,5 @@
 #!/bin/sh
-# deps.sh [build|test|demo]... - install the Debian packages that are missing; without a word: build.  Idempotent.
+# deps.sh [build|test|demo|boot]... - install the Debian packages that are missing; without a word: build.  Idempotent.
 set -eu
 build="gcc make pkg-config libc6-dev libssl-dev libtss2-dev libmicrohttpd-dev libjansson-dev libcurl4-openssl-dev libseccomp-dev \
 libp11-kit-dev libp11-dev"
@@ -8,6 +8,7 @@ test="check clang clang-format libclang-rt-14-dev shellcheck valgrind curl jq op
 libtss2-tcti-swtpm0 socat strace xxd python3-minimal softhsm2 opensc libtpm2-pkcs11-1 libtpm2-pkcs11-tools \
 tpm2-openssl nginx-light p11-kit p11-kit-modules openssh-client $engine"
 command -v busybox >/dev/null || test="$test busybox" # busybox-static does as well
+boot="mmdebstrap systemd-container util-linux procps"
 demo="openssl curl jq swtpm swtpm-tools libtss2-tcti-swtpm0 $engine"
 
 wanted=""
@@ -17,7 +18,8 @@ for set; do
 	build) wanted="$wanted $build" ;;
 	test) wanted="$wanted $build $test" ;;
 	demo) wanted="$wanted $build $demo" ;;
-	*) echo "deps.sh: unknown set $set; use build, test or demo" >&2; exit 2 ;;
+	boot) wanted="$wanted $build $boot" ;;
+	*) echo "deps.sh: unknown set $set; use build, test, demo or boot" >&2; exit 2 ;;
 	esac
 done
 

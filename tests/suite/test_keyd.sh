@@ -27,6 +27,7 @@ homedir_path = "$T/home"
 [preloaded_keys]
 preloaded = "file://$T/pre/key.pem"
 linked = "file://$T/pre/link.pem"
+absent = "file://$T/absent/key.pem"
 [endpoints]
 aziot_keyd = "unix://$S"
 [[principal]]
@@ -144,6 +145,8 @@ MAC=$(openssl mac -digest SHA256 -macopt hexkey:000102030405060708090a0b0c0d0e0f
 is "HMAC" "$(get signature)" "$MAC"
 http "$S" GET "/keypair/preloaded?$V"
 answer "preloaded key" 200
+like "a directory of preloaded keys that is not there" "$(cat "$T/keyd.log")" \
+	"*$T/absent/: No such file or directory; a preloaded key that is put there counts after a restart*"
 post /parameters/ec-point "{\"keyHandle\":\"$(get keyHandle)\"}"
 is "preloaded key's point" "$(get value)" \
 	"$(openssl ec -in "$T/pre/key.pem" -pubout -conv_form compressed -outform DER 2>/dev/null | tail -c 33 | base64 -w0)"
