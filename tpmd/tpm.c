@@ -11,33 +11,63 @@
 
 /* --- what goes wrong */
 
+/* The code alone: a format-one code says which handle, session or parameter is meant, too (TPM 2.0 part 2, 6.6). */
+static TSS2_RC
+plain_code(TSS2_RC rc)
+{
+	return rc & TPM2_RC_FMT1 ? rc & (TPM2_RC_FMT1 | 0x3f) : rc;
+}
+
+static const char *
+remedy(TSS2_RC rc)
+{
+	static const struct {
+		TSS2_RC rc;
+		const char *text;
+	} known[] = {
+		{ TPM2_RC_BAD_AUTH, "a password is wrong: [hierarchy_authorization] of tpmd's "
+				    "configuration must have those of the TPM, which "
+				    "are empty once it is cleared" },
+		{ TPM2_RC_AUTH_FAIL, "the key has a password, and is none that tpmd has made" },
+		{ TPM2_RC_LOCKOUT,
+		    "the TPM is locked: wrong passwords, or power cuts while a key without noDA "
+		    "was in use; "
+		    "it recovers with time, or by tpm2_dictionarylockout --clear-lockout" },
+		{ TPM2_RC_INITIALIZE, "the TPM was reset and waits for TPM2_Startup" },
+		{ TPM2_RC_OBJECT_MEMORY,
+		    "others fill the TPM; with device:/dev/tpmrm0 each has it alone" },
+		{ TPM2_RC_SESSION_MEMORY,
+		    "others fill the TPM; with device:/dev/tpmrm0 each has it alone" },
+		{ TPM2_RC_NV_SPACE, "no room for one more key: tpm2_evictcontrol removes others" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (plain_code(rc) == known[i].rc)
+			return known[i].text;
+	return NULL;
+}
+
 enum err_code
 tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err)
 {
 	bool unreachable = (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER;
+	const char *hint = remedy(rc);
 
 	/*
 	 * After a failed transmission an ESYS context refuses everything with BAD_SEQUENCE (tpm2.md 4).  A missing handle means that
 	 * the TPM has been reset or exchanged behind our back, and so does a loaded object or session that is none.
 	 */
-	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || tpm_is_missing(rc) ||
-	    (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_S6))
+	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || rc == TPM2_RC_INITIALIZE ||
+	    tpm_is_missing(rc) || (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_S6))
 		t->broken = true;
-	if (rc == TPM2_RC_LOCKOUT)
-		return err_set(err, ERR_CRYPTO,
-		    "%s: the TPM is locked (0x%x): wrong passwords, or power cuts while a key "
-		    "without noDA was in use; "
-		    "it recovers with time, or by tpm2_dictionarylockout --clear-lockout",
-		    what, rc);
-	return err_set(
-	    err, unreachable ? ERR_UNREACHABLE : ERR_CRYPTO, "%s: TPM error 0x%x", what, rc);
+	return err_set(err, unreachable ? ERR_UNREACHABLE : ERR_CRYPTO, "%s: TPM error 0x%x%s%s",
+	    what, rc, hint ? ": " : "", hint ? hint : "");
 }
 
 bool
 tpm_is_missing(TSS2_RC rc)
 {
-	/* a format-one code: the handle's number is beside the point */
-	return !(rc & TSS2_RC_LAYER_MASK) && (rc & (TPM2_RC_FMT1 | 0x3f)) == TPM2_RC_HANDLE;
+	return !(rc & TSS2_RC_LAYER_MASK) && plain_code(rc) == TPM2_RC_HANDLE;
 }
 
 void

@@ -77,12 +77,23 @@ create(struct tpm *t, size_t k, ESYS_TR *ret, struct err *err)
 	return rc ? err->code : ERR_OK;
 }
 
+static TSS2_RC
+look_up(struct tpm *t, TPM2_HANDLE handle, ESYS_TR *ret)
+{
+	return Esys_TR_FromTPMPublic(
+	    t->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ret);
+}
+
 static enum err_code
 provide(struct tpm *t, size_t k, ESYS_TR *ret, struct err *err)
 {
-	TSS2_RC rc = Esys_TR_FromTPMPublic(
-	    t->esys, keys[k].handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, ret);
+	TSS2_RC rc = look_up(t, keys[k].handle, ret);
 
+	/* one that was reset on its own does nothing before somebody starts it, and the kernel does that at boot only */
+	if (rc == TPM2_RC_INITIALIZE && !Esys_Startup(t->esys, TPM2_SU_CLEAR)) {
+		log_warn("the TPM was reset: started it up again");
+		rc = look_up(t, keys[k].handle, ret);
+	}
 	if (!rc)
 		return ERR_OK;
 	if (!tpm_is_missing(rc))

@@ -145,6 +145,16 @@ tpm_start
 signs_as "sign after an unnoticed restart" "$T/key1" "$T/2048"
 keys
 is "the same keys after the TPM came back" "$BODY" "$FIRST"
+# reset on its own: it refuses everything with TPM_RC_INITIALIZE until somebody starts it up (TPM 2.0 part 3, 9.3)
+for _ in 1 2; do
+	tpm_stop KILL
+	start swtpm swtpm socket --tpm2 --tpmstate "dir=$T/tpm" --server "type=tcp,port=$TPM_PORT,bindaddr=127.0.0.1" \
+		--ctrl "type=tcp,port=$((TPM_PORT + 1)),bindaddr=127.0.0.1" --flags not-need-init
+	refuses() { tpm2_getcap properties-fixed 2>&1 | grep -q 0x100; }
+	wait_for 10 refuses
+	ok "a TPM that waits for its startup" $?
+	signs_as "sign after a reset without a startup" "$T/key1" "$T/1025"
+done
 is "the same process" "${PID[tpmd]}" "$before"
 alive tpmd
 ok "tpmd is alive" $?
@@ -223,6 +233,7 @@ stop tpmd
 tpmd_start
 import "$T/blob2"
 answer "import with a wrong password" 500
+like "the log says what is wrong" "$(tail -3 "$T/tpmd.log")" '*hierarchy_authorization*'
 sign "$T/hello"
 is "signing needs no password" "$STATUS" 200
 stop tpmd
