@@ -113,7 +113,7 @@ static void
 disconnect(struct tpm *t)
 {
 	Esys_Finalize(&t->esys);
-	t->ek = t->srk = t->auth = t->held.object = ESYS_TR_NONE;
+	t->ek = t->srk = t->auth = t->held.object = t->held.session = ESYS_TR_NONE;
 	tcti_disconnect(&t->connection);
 	t->broken = false;
 }
@@ -229,7 +229,8 @@ tpm_open(const struct tpm_config *config, struct tpm **ret, struct err *err)
 	pthread_mutex_init(&t->lock, NULL);
 	t->last = &t->first;
 	clock_cond_init(&t->held.change);
-	t->ek = t->srk = t->auth = t->held.object = ESYS_TR_NONE;
+	t->ek = t->srk = t->auth = t->held.object = t->held.session = ESYS_TR_NONE;
+	t->bus_is_private = config->bus_is_private;
 	t->tcti = config->tcti;
 	t->auth_handle = TPM_AUTH_KEY_BASE + config->auth_key_index;
 	set_auth(&t->endorsement_auth, config->endorsement);
@@ -321,12 +322,19 @@ static enum err_code
 sign_work(struct tpm *t, void *ctx, struct err *err)
 {
 	struct sign_call *call = ctx;
-	ESYS_TR key;
+	ESYS_TR key, session = ESYS_TR_NONE;
+	enum err_code code;
 
 	tpm_held_drop(t);
 	if (tpm_auth_key(t, &key, err))
 		return err->code;
-	return tpm_hmac(t, key, call->data, &call->digest, err);
+	if (t->bus_is_private)
+		return tpm_hmac(t, key, ESYS_TR_PASSWORD, call->data, &call->digest, err);
+	if (tpm_private_session(t, 0, &session, err))
+		return err->code;
+	code = tpm_hmac(t, key, session, call->data, &call->digest, err);
+	tpm_flush(t, &session);
+	return code;
 }
 
 enum err_code

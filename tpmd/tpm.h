@@ -18,7 +18,8 @@ struct tpm_config {
 	const struct tcti *tcti; /* borrowed */
 	uint32_t auth_key_index;
 	const char *endorsement,
-	    *owner; /* passwords of the hierarchies, at most 64 bytes; NULL: empty */
+	    *owner;	     /* passwords of the hierarchies, at most 64 bytes; NULL: empty */
+	bool bus_is_private; /* nobody listens between processor and TPM: HMACs go in clear */
 };
 
 /*

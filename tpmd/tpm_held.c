@@ -10,6 +10,7 @@
 void
 tpm_held_drop(struct tpm *t)
 {
+	tpm_flush(t, &t->held.session);
 	tpm_flush(t, &t->held.object);
 }
 

@@ -26,18 +26,19 @@ endorse(struct tpm *t, ESYS_TR *ret)
 
 /* Parts 1 and 2 give the inner key, to a TPM that holds both keys only. */
 static enum err_code
-activate(struct tpm *t, const struct tpm_blob *blob, TPM2B_DATA *ret_inner, struct err *err)
+activate(struct tpm *t, ESYS_TR private, const struct tpm_blob *blob, TPM2B_DATA *ret_inner,
+    struct err *err)
 {
 	AUTO(tpm_freep) TPM2B_DIGEST *inner = NULL;
-	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = endorse(t, &session);
+	ESYS_TR policy = ESYS_TR_NONE;
+	TSS2_RC rc = endorse(t, &policy);
 
 	if (!rc)
-		rc = Esys_ActivateCredential(t->esys, t->srk, t->ek, ESYS_TR_PASSWORD, session,
-		    ESYS_TR_NONE, &blob->credential, &blob->secret, &inner);
+		rc = Esys_ActivateCredential(t->esys, t->srk, t->ek, private, policy, ESYS_TR_NONE,
+		    &blob->credential, &blob->secret, &inner);
 	if (rc)
 		(void)tpm_fail(t, "could not activate the credential", rc, err);
-	tpm_flush(t, &session);
+	tpm_flush(t, &policy);
 	if (rc)
 		return err->code;
 	if (inner->size != 16 && inner->size != 32)
@@ -51,15 +52,15 @@ activate(struct tpm *t, const struct tpm_blob *blob, TPM2B_DATA *ret_inner, stru
 
 /* Parts 3 to 5 give the key, as a transient object. */
 static enum err_code
-load(struct tpm *t, const struct tpm_blob *blob, const TPM2B_DATA *inner, ESYS_TR *ret,
-    struct err *err)
+load(struct tpm *t, ESYS_TR private, const struct tpm_blob *blob, const TPM2B_DATA *inner,
+    ESYS_TR *ret, struct err *err)
 {
 	const TPMT_SYM_DEF_OBJECT aes = { .algorithm = TPM2_ALG_AES,
 		.keyBits.aes = (TPMI_AES_KEY_BITS)(inner->size * 8),
 		.mode.aes = TPM2_ALG_CFB };
 	AUTO(tpm_freep) TPM2B_PRIVATE *wrapped = NULL;
-	TSS2_RC rc = Esys_Import(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-	    inner, &blob->area, &blob->duplicate, &blob->seed, &aes, &wrapped);
+	TSS2_RC rc = Esys_Import(t->esys, t->srk, private, ESYS_TR_NONE, ESYS_TR_NONE, inner,
+	    &blob->area, &blob->duplicate, &blob->seed, &aes, &wrapped);
 
 	if (!rc)
 		rc = Esys_Load(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
@@ -95,22 +96,35 @@ prove_and_replace(struct tpm *t, ESYS_TR key, struct err *err)
 	struct bytes challenge = { (uint8_t *)CHALLENGE, sizeof(CHALLENGE) - 1 };
 	AUTO(bytes_done) struct bytes digest = { 0 };
 
-	if (tpm_hmac(t, key, &challenge, &digest, err))
+	if (tpm_hmac(t, key, ESYS_TR_PASSWORD, &challenge, &digest, err))
 		return err->code;
 	return replace(t, key, err);
+}
+
+static enum err_code
+unwrap(struct tpm *t, ESYS_TR private, const struct tpm_blob *blob, ESYS_TR *ret, struct err *err)
+{
+	TPM2B_DATA inner = { 0 };
+	enum err_code code;
+
+	if (activate(t, private, blob, &inner, err))
+		return err->code;
+	code = load(t, private, blob, &inner, ret, err);
+	mem_wipe(&inner, sizeof(inner));
+	return code;
 }
 
 enum err_code
 tpm_import_parsed(struct tpm *t, const struct tpm_blob *blob, struct err *err)
 {
-	TPM2B_DATA inner = { 0 };
-	ESYS_TR key = ESYS_TR_NONE;
+	ESYS_TR private = ESYS_TR_NONE, key = ESYS_TR_NONE;
 	enum err_code code;
 
-	if (activate(t, blob, &inner, err))
+	/* the inner key crosses the bus twice: out of the TPM and into it */
+	if (tpm_private_session(t, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &private, err))
 		return err->code;
-	code = load(t, blob, &inner, &key, err);
-	mem_wipe(&inner, sizeof(inner));
+	code = unwrap(t, private, blob, &key, err);
+	tpm_flush(t, &private);
 	if (code)
 		return code;
 	code = prove_and_replace(t, key, err);

@@ -10,34 +10,6 @@
 #define DIGEST_MIN 20
 #define DIGEST_MAX 64
 
-/* --- sessions that hide what crosses the bus (contracts/tpm2.md 5) */
-
-/*
- * A session whose key only the storage root key's TPM can know.
- *   direction   TPMA_SESSION_DECRYPT: the first parameter of commands; _ENCRYPT: that of responses
- */
-static enum err_code
-private_session(struct tpm *t, TPMA_SESSION direction, ESYS_TR *ret, struct err *err)
-{
-	const TPMT_SYM_DEF aes = {
-		.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB
-	};
-	ESYS_TR session = ESYS_TR_NONE;
-	TSS2_RC rc = Esys_StartAuthSession(t->esys, t->srk, ESYS_TR_NONE, ESYS_TR_NONE,
-	    ESYS_TR_NONE, ESYS_TR_NONE, NULL, TPM2_SE_HMAC, &aes, TPM2_ALG_SHA256, &session);
-
-	if (!rc)
-		rc = Esys_TRSess_SetAttributes(
-		    t->esys, session, direction | TPMA_SESSION_CONTINUESESSION, 0xff);
-	if (!rc) {
-		*ret = session;
-		return ERR_OK;
-	}
-	(void)tpm_fail(t, "could not start a session", rc, err);
-	tpm_flush(t, &session);
-	return err->code;
-}
-
 /* --- make */
 
 struct make_call {
@@ -94,7 +66,7 @@ make_work(struct tpm *t, void *ctx, struct err *err)
 	tpm_held_drop(t);
 	if (!call->given)
 		return make_in(t, call, ESYS_TR_PASSWORD, err);
-	if (private_session(t, TPMA_SESSION_DECRYPT, &session, err))
+	if (tpm_private_session(t, TPMA_SESSION_DECRYPT, &session, err))
 		return err->code;
 	code = make_in(t, call, session, err);
 	tpm_flush(t, &session);
@@ -247,11 +219,27 @@ rsa_raw(struct tpm *t, ESYS_TR key, const struct bytes *data, struct bytes *ret,
 	return ERR_OK;
 }
 
+/* What goes in and comes out may be a derived key's, or that key. */
+static enum err_code
+hmac(struct tpm *t, ESYS_TR key, struct use_call *call, struct err *err)
+{
+	ESYS_TR *session = &t->held.session;
+	enum err_code code;
+
+	/* it takes many times longer to start one than to use it */
+	if (!t->bus_is_private && *session == ESYS_TR_NONE &&
+	    tpm_private_session(t, 0, session, err))
+		return err->code;
+	code = tpm_hmac(
+	    t, key, t->bus_is_private ? ESYS_TR_PASSWORD : *session, call->data, &call->out, err);
+	tpm_scrub(t);
+	return code;
+}
+
 static enum err_code
 sign_work(struct tpm *t, void *ctx, struct err *err)
 {
 	struct use_call *call = ctx;
-	enum err_code code;
 	ESYS_TR key;
 
 	if (tpm_hold(t, &call->wrapped, &key, err))
@@ -260,9 +248,7 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 	case TPMD_SIGN_ECDSA:
 		return ecdsa(t, key, call, err);
 	case TPMD_SIGN_HMAC:
-		code = tpm_hmac(t, key, call->data, &call->out, err);
-		tpm_scrub(t); /* what came out may be a derived key */
-		return code;
+		return hmac(t, key, call, err);
 	default:
 		return rsa_raw(t, key, call->data, &call->out, err);
 	}
@@ -321,7 +307,7 @@ unseal_loaded(struct tpm *t, ESYS_TR object, struct bytes *ret, struct err *err)
 	enum err_code code;
 	TSS2_RC rc;
 
-	if (private_session(t, TPMA_SESSION_ENCRYPT, &session, err))
+	if (tpm_private_session(t, TPMA_SESSION_ENCRYPT, &session, err))
 		return err->code;
 	rc = Esys_Unseal(t->esys, object, session, ESYS_TR_NONE, ESYS_TR_NONE, &data);
 	if (rc)

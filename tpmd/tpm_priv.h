@@ -35,7 +35,8 @@ void tpm_pass(struct tpm *t);
 
 /* The object that stays loaded between two uses. */
 struct tpm_held {
-	ESYS_TR object; /* ESYS_TR_NONE: none */
+	ESYS_TR object;	 /* ESYS_TR_NONE: none */
+	ESYS_TR session; /* private, for HMACs by it; ESYS_TR_NONE: none yet */
 	uint8_t digest[SHA256_LEN];
 	uint64_t until_ms; /* as clock_mono_ms() counts */
 	/* the thread that puts it out; under struct tpm's lock */
@@ -49,6 +50,7 @@ struct tpm {
 	const struct tcti *tcti;
 	TPM2_HANDLE auth_handle;
 	TPM2B_AUTH endorsement_auth, owner_auth;
+	bool bus_is_private;
 
 	pthread_mutex_t lock; /* over the line; not held while the TPM works */
 	bool taken;
@@ -105,8 +107,18 @@ bool tpm_is_held(const struct tpm *t, const struct wrapped *w);
 void tpm_held_drop(struct tpm *t);
 /* End the thread; not in a turn, which that one may be waiting for. */
 void tpm_held_end(struct tpm *t);
-/* tpm_sign.c: HMAC-SHA256 by that key. */
-enum err_code tpm_hmac(struct tpm *t, ESYS_TR key, const struct bytes *data,
+/*
+ * tpm_session.c: a session that hides what crosses the bus (contracts/tpm2.md 5), and whose key only the storage root key's TPM can
+ * know; to be flushed.
+ *   direction   TPMA_SESSION_DECRYPT: the first parameter of commands; _ENCRYPT: that of responses
+ */
+enum err_code tpm_private_session(
+    struct tpm *t, TPMA_SESSION direction, ESYS_TR *ret, struct err *err) MUST_CHECK;
+/*
+ * tpm_sign.c: HMAC-SHA256 by that key.
+ *   session   ESYS_TR_PASSWORD, or a private one, whose direction is changed
+ */
+enum err_code tpm_hmac(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data,
     struct bytes *ret_digest, struct err *err) MUST_CHECK;
 /* The object at the authentication key's handle, the context's.  ERR_NOT_FOUND: none. */
 enum err_code tpm_auth_key(struct tpm *t, ESYS_TR *ret, struct err *err) MUST_CHECK;

@@ -35,9 +35,19 @@ piece_of(const struct bytes *data, size_t at)
 	return out;
 }
 
+/* What of the next command a private session is to hide: not every command has a parameter to hide in both directions. */
+static TSS2_RC
+hide(struct tpm *t, ESYS_TR session, TPMA_SESSION directions)
+{
+	if (session == ESYS_TR_PASSWORD)
+		return TSS2_RC_SUCCESS;
+	return Esys_TRSess_SetAttributes(
+	    t->esys, session, directions, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
+}
+
 /* More than one buffer full: in pieces, the last of which completes the sequence. */
 static TSS2_RC
-hmac_long(struct tpm *t, ESYS_TR key, const struct bytes *data, TPM2B_DIGEST **ret)
+hmac_long(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data, TPM2B_DIGEST **ret)
 {
 	const TPM2B_AUTH no_auth = { 0 };
 	AUTO(tpm_freep) TPMT_TK_HASHCHECK *ticket = NULL;
@@ -47,16 +57,20 @@ hmac_long(struct tpm *t, ESYS_TR key, const struct bytes *data, TPM2B_DIGEST **r
 	TSS2_RC rc = Esys_HMAC_Start(t->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
 	    &no_auth, TPM2_ALG_SHA256, &sequence);
 
+	if (!rc)
+		rc = hide(t, session, TPMA_SESSION_DECRYPT);
 	while (!rc && data->len - at > TPM2_MAX_DIGEST_BUFFER) {
 		piece = piece_of(data, at);
 		rc = Esys_SequenceUpdate(
-		    t->esys, sequence, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &piece);
+		    t->esys, sequence, session, ESYS_TR_NONE, ESYS_TR_NONE, &piece);
 		at += piece.size;
 	}
+	if (!rc)
+		rc = hide(t, session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
 	if (!rc) {
 		piece = piece_of(data, at);
-		rc = Esys_SequenceComplete(t->esys, sequence, ESYS_TR_PASSWORD, ESYS_TR_NONE,
-		    ESYS_TR_NONE, &piece, ESYS_TR_RH_NULL, ret, &ticket);
+		rc = Esys_SequenceComplete(t->esys, sequence, session, ESYS_TR_NONE, ESYS_TR_NONE,
+		    &piece, ESYS_TR_RH_NULL, ret, &ticket);
 		if (!rc)
 			return rc; /* which has ended the sequence */
 	}
@@ -67,19 +81,21 @@ hmac_long(struct tpm *t, ESYS_TR key, const struct bytes *data, TPM2B_DIGEST **r
 }
 
 enum err_code
-tpm_hmac(
-    struct tpm *t, ESYS_TR key, const struct bytes *data, struct bytes *ret_digest, struct err *err)
+tpm_hmac(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data,
+    struct bytes *ret_digest, struct err *err)
 {
 	AUTO(tpm_freep) TPM2B_DIGEST *digest = NULL;
 	TPM2B_MAX_BUFFER all;
 	TSS2_RC rc;
 
 	if (data->len > TPM2_MAX_DIGEST_BUFFER) {
-		rc = hmac_long(t, key, data, &digest);
+		rc = hmac_long(t, key, session, data, &digest);
 	} else {
 		all = piece_of(data, 0);
-		rc = Esys_HMAC(t->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &all,
-		    TPM2_ALG_SHA256, &digest);
+		rc = hide(t, session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
+		if (!rc)
+			rc = Esys_HMAC(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, &all,
+			    TPM2_ALG_SHA256, &digest);
 	}
 	if (rc)
 		return tpm_fail(t, "could not make the HMAC", rc, err);

@@ -156,7 +156,9 @@ one_loaded() { is "$1" "$(transients | wc -l)" 1; }
 sign ec ECDSA "$T/digest"
 one_loaded "the key stays loaded"
 sign hmac HMAC-SHA256 "$T/data"
-one_loaded "another one takes its place"
+is "another one takes its place, with a session" "$(tpm2_getcap handles-transient | wc -l) $(tpm2_getcap handles-loaded-session | wc -l)" "1 1"
+sign ec ECDSA "$T/digest"
+one_loaded "and the session goes with it"
 post create '{"algorithm":"ec-p256"}'
 is "nothing is loaded after a creation" "$(loaded)" ""
 sign ec ECDSA "$T/digest"
@@ -181,7 +183,7 @@ is "nor after a hard end and a new start" "$(loaded)" ""
 head -c 750000 /dev/urandom >"$T/750000"
 (HTTP_AS=$MAY; while :; do sign hmac HMAC-SHA256 "$T/750000"; done) >/dev/null 2>&1 &
 busy=$!
-at_work() { [ "$(transients | wc -l)" = 2 ]; } # the key and a sequence, which is no key
+at_work() { [ "$(tpm2_getcap handles-transient | wc -l)" = 2 ]; } # the key and a sequence, which is no key
 wait_for 10 at_work
 ok "at work on a long message" $?
 stop tpmd KILL
