@@ -28,7 +28,6 @@ remedy(TSS2_RC rc)
 		{ TPM2_RC_BAD_AUTH, "a password is wrong: [hierarchy_authorization] of tpmd's "
 				    "configuration must have those of the TPM, which "
 				    "are empty once it is cleared" },
-		{ TPM2_RC_AUTH_FAIL, "the key has a password, and is none that tpmd has made" },
 		{ TPM2_RC_LOCKOUT,
 		    "the TPM is locked: wrong passwords, or power cuts while a key without noDA "
 		    "was in use; "
@@ -68,6 +67,24 @@ bool
 tpm_is_missing(TSS2_RC rc)
 {
 	return !(rc & TSS2_RC_LAYER_MASK) && plain_code(rc) == TPM2_RC_HANDLE;
+}
+
+bool
+tpm_is_refused(TSS2_RC rc)
+{
+	return !(rc & TSS2_RC_LAYER_MASK) && plain_code(rc) == TPM2_RC_AUTH_FAIL;
+}
+
+enum err_code
+tpm_ask_key(bool refused, TPM2_HANDLE handle, struct err *err)
+{
+	if (!refused)
+		return ERR_OK;
+	return err_set(err, ERR_CRYPTO,
+	    "the key at 0x%08x has a password, which is not tried again lest the TPM locks itself: "
+	    "remove it with "
+	    "tpm2_evictcontrol and start tpmd again",
+	    handle);
 }
 
 void
@@ -326,7 +343,7 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 	enum err_code code;
 
 	tpm_held_drop(t);
-	if (tpm_auth_key(t, &key, err))
+	if (tpm_ask_key(t->auth_refused, t->auth_handle, err) || tpm_auth_key(t, &key, err))
 		return err->code;
 	if (t->bus_is_private)
 		return tpm_hmac(t, key, ESYS_TR_PASSWORD, call->data, &call->digest, err);

@@ -25,9 +25,13 @@ blames_parameter(TSS2_RC rc)
 enum err_code
 tpm_load(struct tpm *t, const struct wrapped *w, ESYS_TR *ret, struct err *err)
 {
-	TSS2_RC rc = Esys_Load(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-	    &w->private, &w->area, ret);
+	TSS2_RC rc;
 
+	if (tpm_ask_key(t->srk_refused, TPM_SRK_HANDLE, err))
+		return err->code;
+	rc = Esys_Load(t->esys, t->srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &w->private,
+	    &w->area, ret);
+	t->srk_refused |= tpm_is_refused(rc);
 	if (blames_parameter(rc))
 		return err_set(err, ERR_INVALID,
 		    "the object was made by another TPM or before this one was cleared, or it is "

@@ -36,6 +36,7 @@ activate(struct tpm *t, ESYS_TR private, const struct tpm_blob *blob, TPM2B_DATA
 	if (!rc)
 		rc = Esys_ActivateCredential(t->esys, t->srk, t->ek, private, policy, ESYS_TR_NONE,
 		    &blob->credential, &blob->secret, &inner);
+	t->srk_refused |= tpm_is_refused(rc);
 	if (rc)
 		(void)tpm_fail(t, "could not activate the credential", rc, err);
 	tpm_flush(t, &policy);
@@ -86,7 +87,10 @@ replace(struct tpm *t, ESYS_TR key, struct err *err)
 	}
 	rc = Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, key, ESYS_TR_PASSWORD, ESYS_TR_NONE,
 	    ESYS_TR_NONE, t->auth_handle, &t->auth);
-	return rc ? tpm_fail(t, "could not keep the new key", rc, err) : ERR_OK;
+	if (rc)
+		return tpm_fail(t, "could not keep the new key", rc, err);
+	t->auth_refused = false;
+	return ERR_OK;
 }
 
 /* Only a key that has signed takes the old one's place. */
@@ -121,7 +125,8 @@ tpm_import_parsed(struct tpm *t, const struct tpm_blob *blob, struct err *err)
 	enum err_code code;
 
 	/* the inner key crosses the bus twice: out of the TPM and into it */
-	if (tpm_private_session(t, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &private, err))
+	if (tpm_ask_key(t->srk_refused, TPM_SRK_HANDLE, err) ||
+	    tpm_private_session(t, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &private, err))
 		return err->code;
 	code = unwrap(t, private, blob, &key, err);
 	tpm_flush(t, &private);

@@ -51,6 +51,7 @@ make_in(struct tpm *t, struct make_call *call, ESYS_TR session, struct err *err)
 	rc = Esys_Create(t->esys, t->srk, session, ESYS_TR_NONE, ESYS_TR_NONE, &sensitive,
 	    &template, &outside, &pcrs, &private, &area, NULL, NULL, NULL);
 	mem_wipe(&sensitive, sizeof(sensitive));
+	t->srk_refused |= tpm_is_refused(rc);
 	if (rc)
 		return tpm_fail(t, "could not create the object", rc, err);
 	return take_made(call, area, private, err);
@@ -64,6 +65,8 @@ make_work(struct tpm *t, void *ctx, struct err *err)
 	enum err_code code;
 
 	tpm_held_drop(t);
+	if (tpm_ask_key(t->srk_refused, TPM_SRK_HANDLE, err))
+		return err->code;
 	if (!call->given)
 		return make_in(t, call, ESYS_TR_PASSWORD, err);
 	if (tpm_private_session(t, TPMA_SESSION_DECRYPT, &session, err))

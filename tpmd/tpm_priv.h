@@ -62,6 +62,11 @@ struct tpm {
 	ESYS_TR ek, srk;
 	ESYS_TR auth; /* ESYS_TR_NONE: not looked for yet, or not there */
 	bool broken;  /* the connection or what we know of the TPM is of no use any more */
+	/*
+	 * These keys have turned out to have a password, and to be guarded against guessing: each further try would bring the TPM
+	 * nearer to its lock-out, so there is none.
+	 */
+	bool srk_refused, auth_refused;
 	struct tpm_held held;
 };
 
@@ -79,6 +84,10 @@ enum err_code tpm_with(
 enum err_code tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err);
 /* Does the code say that there is nothing at a handle? */
 bool tpm_is_missing(TSS2_RC rc);
+/* Does it say that a password was wrong, and was counted? */
+bool tpm_is_refused(TSS2_RC rc);
+/* Before a use of the key at that handle: has it been refused? */
+enum err_code tpm_ask_key(bool refused, TPM2_HANDLE handle, struct err *err) MUST_CHECK;
 /* Forget a transient object or a session, if there is one. */
 void tpm_flush(struct tpm *t, ESYS_TR *object);
 /* A new connection where the old one broke, so that what a flush left behind is swept though nobody calls. */

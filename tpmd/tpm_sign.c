@@ -97,6 +97,8 @@ tpm_hmac(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data,
 			rc = Esys_HMAC(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, &all,
 			    TPM2_ALG_SHA256, &digest);
 	}
+	if (tpm_is_refused(rc) && key == t->auth)
+		t->auth_refused = true;
 	if (rc)
 		return tpm_fail(t, "could not make the HMAC", rc, err);
 	return bytes_copy(ret_digest, digest->buffer, digest->size, err);

@@ -155,6 +155,7 @@ for _ in 1 2; do
 	ok "a TPM that waits for its startup" $?
 	signs_as "sign after a reset without a startup" "$T/key1" "$T/1025"
 done
+tpm2_dictionarylockout -Q --clear-lockout
 is "the same process" "${PID[tpmd]}" "$before"
 alive tpmd
 ok "tpmd is alive" $?
@@ -239,6 +240,32 @@ is "signing needs no password" "$STATUS" 200
 stop tpmd
 tpm2_changeauth -Q -c owner -p ownerpw
 tpm2_changeauth -Q -c endorsement -p endorsepw
+
+# --- a key of others' at the handle, with a password that is guarded against guessing: one try, or the TPM locks itself
+stop tpmd
+tpm2_create -Q -C 0x81000001 -G hmac -p secret -a 'sensitivedataorigin|userwithauth|sign' -u "$T/k.pub" -r "$T/k.priv"
+tpm2_flushcontext -t
+tpm2_load -Q -C 0x81000001 -u "$T/k.pub" -r "$T/k.priv" -c "$T/k.ctx"
+tpm2_evictcontrol -Q -C o -c 0x81000100
+tpm2_evictcontrol -Q -C o -c "$T/k.ctx" 0x81000100
+tpm2_flushcontext -t
+tpm2_dictionarylockout -Q --clear-lockout
+tries() { tpm2_getcap properties-variable | awk '/TPM2_PT_LOCKOUT_COUNTER/ {print $2}'; }
+config
+tpmd_start
+is "no try yet" "$(tries)" 0x0
+for _ in 1 2 3 4 5; do
+	sign "$T/hello"
+	is "a key with a password" "$STATUS" 500
+done
+is "tries that the TPM has counted" "$(tries)" 0x1
+like "the log says what to do" "$(cat "$T/tpmd.log")" '*key at 0x81000100 has a password*tpm2_evictcontrol*'
+blob "$T/blob3"
+import "$T/blob3"
+answer "an import takes its place" 200
+sign "$T/hello"
+is "and signs" "$(jq -r .digest <<<"$BODY")" "$WANT"
+stop tpmd
 
 # --- the simulator by name: the TCTI asks the resolver for each command
 config
