@@ -20,6 +20,7 @@ FIELDS(tpmd_config,
 	INT    (max_requests,   "max_requests",            OPTIONAL, 1, 10000),
 	STR    (tcti,           "tcti",                    OPTIONAL),
 	INT_OPT(auth_key_index, has_auth_key_index, "auth_key_index", 0, 0x7FFFFF),
+	BOOL_OPT(bus_encryption, has_bus_encryption, "bus_encryption"),
 	OBJECT (hierarchies,    "hierarchy_authorization", OPTIONAL, hierarchies_fields),
 	LIST   (principals,     "principal",               OPTIONAL, principal_fields),
 	OBJECT (endpoints,      "endpoints",               OPTIONAL, endpoints_fields));
@@ -69,6 +70,8 @@ tpmd_config_load(const struct config_source *from, struct tpmd_config *ret, stru
 		config.max_requests = TPMD_MAX_REQUESTS;
 	if (!config.has_auth_key_index)
 		config.auth_key_index = TPMD_AUTH_KEY_INDEX;
+	if (!config.has_bus_encryption)
+		config.bus_encryption = true;
 	if (config.principals.n == 0 && default_principal(&config, err))
 		return err->code;
 	*ret = config;

@@ -30,6 +30,8 @@ struct tpmd_config {
 	char *tcti;	      /* TCTI loader string; "" and "device": the kernel's TPM */
 	int64_t auth_key_index;
 	bool has_auth_key_index;
+	bool bus_encryption; /* of HMACs and their messages; where none is said, true */
+	bool has_bus_encryption;
 	struct tpmd_config_hierarchies hierarchies;
 	FIELDS_LIST(struct tpmd_config_principal) principals;
 	struct tpmd_config_endpoints endpoints;

@@ -72,6 +72,7 @@ tpmd_prepare(struct daemon *d, struct err *err)
 		.auth_key_index = (uint32_t)tpmd->config.auth_key_index,
 		.endorsement = tpmd->config.hierarchies.endorsement,
 		.owner = tpmd->config.hierarchies.owner,
+		.bus_is_private = !tpmd->config.bus_encryption,
 	};
 
 	json_wipe_memory();

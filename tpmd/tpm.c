@@ -347,7 +347,7 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 		return err->code;
 	if (t->bus_is_private)
 		return tpm_hmac(t, key, ESYS_TR_PASSWORD, call->data, &call->digest, err);
-	if (tpm_private_session(t, 0, &session, err))
+	if (tpm_private_session(t, TPM_BOTH_WAYS, &session, err))
 		return err->code;
 	code = tpm_hmac(t, key, session, call->data, &call->digest, err);
 	tpm_flush(t, &session);

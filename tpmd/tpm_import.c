@@ -126,7 +126,7 @@ tpm_import_parsed(struct tpm *t, const struct tpm_blob *blob, struct err *err)
 
 	/* the inner key crosses the bus twice: out of the TPM and into it */
 	if (tpm_ask_key(t->srk_refused, TPM_SRK_HANDLE, err) ||
-	    tpm_private_session(t, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT, &private, err))
+	    tpm_private_session(t, TPM_BOTH_WAYS, &private, err))
 		return err->code;
 	code = unwrap(t, private, blob, &key, err);
 	tpm_flush(t, &private);

@@ -231,7 +231,7 @@ hmac(struct tpm *t, ESYS_TR key, struct use_call *call, struct err *err)
 
 	/* it takes many times longer to start one than to use it */
 	if (!t->bus_is_private && *session == ESYS_TR_NONE &&
-	    tpm_private_session(t, 0, session, err))
+	    tpm_private_session(t, TPM_BOTH_WAYS, session, err))
 		return err->code;
 	code = tpm_hmac(
 	    t, key, t->bus_is_private ? ESYS_TR_PASSWORD : *session, call->data, &call->out, err);

@@ -121,11 +121,12 @@ void tpm_held_end(struct tpm *t);
  * know; to be flushed.
  *   direction   TPMA_SESSION_DECRYPT: the first parameter of commands; _ENCRYPT: that of responses
  */
+#define TPM_BOTH_WAYS (TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT)
 enum err_code tpm_private_session(
     struct tpm *t, TPMA_SESSION direction, ESYS_TR *ret, struct err *err) MUST_CHECK;
 /*
  * tpm_sign.c: HMAC-SHA256 by that key.
- *   session   ESYS_TR_PASSWORD, or a private one, whose direction is changed
+ *   session   ESYS_TR_PASSWORD, or a private one in both directions
  */
 enum err_code tpm_hmac(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data,
     struct bytes *ret_digest, struct err *err) MUST_CHECK;

@@ -35,17 +35,10 @@ piece_of(const struct bytes *data, size_t at)
 	return out;
 }
 
-/* What of the next command a private session is to hide: not every command has a parameter to hide in both directions. */
-static TSS2_RC
-hide(struct tpm *t, ESYS_TR session, TPMA_SESSION directions)
-{
-	if (session == ESYS_TR_PASSWORD)
-		return TSS2_RC_SUCCESS;
-	return Esys_TRSess_SetAttributes(
-	    t->esys, session, directions, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
-}
-
-/* More than one buffer full: in pieces, the last of which completes the sequence. */
+/*
+ * More than one buffer full: in pieces, the last of which completes the sequence.  The others go in clear, for each would cost many
+ * times the work of its HMAC, and what is as long as that is no key.
+ */
 static TSS2_RC
 hmac_long(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data, TPM2B_DIGEST **ret)
 {
@@ -57,16 +50,12 @@ hmac_long(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data,
 	TSS2_RC rc = Esys_HMAC_Start(t->esys, key, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
 	    &no_auth, TPM2_ALG_SHA256, &sequence);
 
-	if (!rc)
-		rc = hide(t, session, TPMA_SESSION_DECRYPT);
 	while (!rc && data->len - at > TPM2_MAX_DIGEST_BUFFER) {
 		piece = piece_of(data, at);
 		rc = Esys_SequenceUpdate(
-		    t->esys, sequence, session, ESYS_TR_NONE, ESYS_TR_NONE, &piece);
+		    t->esys, sequence, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &piece);
 		at += piece.size;
 	}
-	if (!rc)
-		rc = hide(t, session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
 	if (!rc) {
 		piece = piece_of(data, at);
 		rc = Esys_SequenceComplete(t->esys, sequence, session, ESYS_TR_NONE, ESYS_TR_NONE,
@@ -92,10 +81,8 @@ tpm_hmac(struct tpm *t, ESYS_TR key, ESYS_TR session, const struct bytes *data,
 		rc = hmac_long(t, key, session, data, &digest);
 	} else {
 		all = piece_of(data, 0);
-		rc = hide(t, session, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT);
-		if (!rc)
-			rc = Esys_HMAC(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, &all,
-			    TPM2_ALG_SHA256, &digest);
+		rc = Esys_HMAC(t->esys, key, session, ESYS_TR_NONE, ESYS_TR_NONE, &all,
+		    TPM2_ALG_SHA256, &digest);
 	}
 	if (tpm_is_refused(rc) && key == t->auth)
 		t->auth_refused = true;

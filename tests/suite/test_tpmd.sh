@@ -4,7 +4,7 @@
 # shellcheck source=tests/suite/lib.sh
 . "$(dirname "$0")/lib.sh"
 suite_begin "tpmd and a software TPM"
-for tool in swtpm tpm2_readpublic jq curl openssl; do need_tool $tool || exit 77; done
+for tool in swtpm tpm2_readpublic jq curl openssl xxd socat; do need_tool $tool || exit 77; done
 
 # shellcheck source=tests/suite/tpm.sh
 . "$(dirname "$0")/tpm.sh"
@@ -16,7 +16,7 @@ chmod 777 "$T"
 hmac() { openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(hex "$1")" -binary "$2" | base64 -w0; }
 
 config() { # config [LINE...]: beside the TCTI and the socket
-	printf 'tcti = "swtpm:host=127.0.0.1,port=%s"\n' "$TPM_PORT" >"$T/tpmd.toml"
+	printf 'tcti = "swtpm:host=127.0.0.1,port=%s"\n' "${BUS_PORT:-$TPM_PORT}" >"$T/tpmd.toml"
 	printf '%s\n' "$@" >>"$T/tpmd.toml"
 	printf '[endpoints]\naziot_tpmd = "unix://%s"\n' "$SOCKET" >>"$T/tpmd.toml"
 	chmod 644 "$T/tpmd.toml"
@@ -199,6 +199,33 @@ stop tpmd
 tpmd_start
 sign "$T/hello"
 is "the imported key survives a restart" "$(jq -r .digest <<<"$BODY")" "$SECOND"
+
+# --- what somebody on the bus to the TPM hears (tpm2.md 5)
+stop tpmd
+bus_start
+config
+tpmd_start
+blob "$T/blob3"
+import "$T/blob3"
+answer "import on a bus" 200
+blob "$T/blob2"
+import "$T/blob2"
+answer "another" 200
+SECOND=$WANT
+head -c 300 /dev/urandom >"$T/300"
+sign "$T/300"
+jq -r .digest <<<"$BODY" | base64 -d >"$T/300.hmac"
+tail -c 258 "$T/blob/seed" >"$T/blob/seed.end"
+crossed "the wrapped key's seed, which says that the relay listens" "$T/blob/seed.end"
+hidden "the inner key" "$T/blob/inner"
+hidden "a message" "$T/300"
+hidden "its HMAC" "$T/300.hmac"
+stop tpmd
+stop bus0
+stop bus1
+BUS_PORT=
+config
+tpmd_start
 
 # --- whatever is wrong with a blob, the old key stays and nothing stays loaded
 size=$(stat -c %s "$T/blob2")

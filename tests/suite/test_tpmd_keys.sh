@@ -4,7 +4,7 @@
 # shellcheck source=tests/suite/lib.sh
 . "$(dirname "$0")/lib.sh"
 suite_begin "tpmd: keys that callers keep"
-for tool in swtpm tpm2_load jq curl openssl xxd; do need_tool $tool || exit 77; done
+for tool in swtpm tpm2_load jq curl openssl xxd socat; do need_tool $tool || exit 77; done
 # shellcheck source=tests/suite/tpm.sh
 . "$(dirname "$0")/tpm.sh"
 
@@ -16,11 +16,12 @@ if is_root; then
 	MAY="setpriv --reuid=$((UID0 + 1)) --regid=$((UID0 + 1)) --clear-groups"
 	MAY_NOT="setpriv --reuid=$((UID0 + 2)) --regid=$((UID0 + 2)) --clear-groups"
 fi
-config() {
+config() { # config [LINE...]: beside the TCTI, the socket and the principal
 	local uid=$((UID0 + 1))
 	is_root || uid=$(id -u)
+	printf '%s\n' "$@" >"$T/tpmd.toml"
 	printf 'tcti = "swtpm:host=127.0.0.1,port=%s"\n[endpoints]\naziot_tpmd = "unix://%s"\n[[principal]]\nuid = %s\n' \
-		"$TPM_PORT" "$SOCKET" "$uid" >"$T/tpmd.toml"
+		"${BUS_PORT:-$TPM_PORT}" "$SOCKET" "$uid" >>"$T/tpmd.toml"
 	chmod 644 "$T/tpmd.toml"
 }
 tpmd_start() {
@@ -359,6 +360,53 @@ ok "nothing is loaded after all that" $?
 is "the same process" "${PID[tpmd]}" "$before"
 alive tpmd
 ok "tpmd is alive" $?
+
+# --- what somebody on the bus to the TPM hears (tpm2.md 5)
+use_all() { # messages, keys and data that are in no file yet, each with its trace in $T
+	local name
+	for name in heard.key heard.message heard.secret heard.digest; do head -c 32 /dev/urandom >"$T/$name"; done
+	head -c 2000 /dev/urandom >"$T/heard.long"
+	head -c 100 "$T/heard.long" >"$T/heard.start"
+	tail -c 100 "$T/heard.long" >"$T/heard.end"
+	post import "{\"key\":\"$(b64 "$T/heard.key")\"}"
+	keep heard
+	sign heard HMAC-SHA256 "$T/heard.message"
+	is "HMAC on a bus" "$(xxd -p -c 64 "$T/sig")" "$(hmac "$T/heard.key" "$T/heard.message")"
+	cp "$T/sig" "$T/heard.hmac"
+	sign heard HMAC-SHA256 "$T/heard.long"
+	is "long HMAC on a bus" "$(xxd -p -c 64 "$T/sig")" "$(hmac "$T/heard.key" "$T/heard.long")"
+	cp "$T/sig" "$T/heard.long.hmac"
+	sign ec ECDSA "$T/heard.digest"
+	seal "$T/heard.secret"
+	keep sealed
+	unseal sealed
+	is "unsealed on a bus" "$(jq -r .data <<<"$BODY")" "$(b64 "$T/heard.secret")"
+	# what must be heard shows that the relay listens
+	crossed "a digest to be signed" "$T/heard.digest"
+	crossed "the start of a long message" "$T/heard.start"
+	hidden "an imported key" "$T/heard.key"
+	hidden "sealed data" "$T/heard.secret"
+}
+stop tpmd
+bus_start
+config
+tpmd_start
+HTTP_AS=$MAY
+use_all
+for what in message hmac end long.hmac; do hidden "$what" "$T/heard.$what"; done
+stop tpmd
+config 'bus_encryption = false'
+tpmd_start
+HTTP_AS=$MAY
+use_all
+for what in message hmac end long.hmac; do crossed "$what" "$T/heard.$what"; done
+stop tpmd
+stop bus0
+stop bus1
+BUS_PORT=
+config
+tpmd_start
+HTTP_AS=$MAY
 
 # --- another TPM, or this one cleared: a clear refusal
 stop tpmd

@@ -26,5 +26,27 @@ tpm_start() {
 	exit 1
 }
 tpm_stop() { stop swtpm "${1:-TERM}"; }
+# bus_start: a relay before the TPM, at BUS_PORT and the port behind it, that writes down what crosses it
+bus_start() {
+	local relay
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		BUS_PORT=$((20000 + RANDOM % 12000))
+		for relay in 0 1; do
+			start "bus$relay" socat -r "$T/bus.to" -R "$T/bus.from" "TCP-LISTEN:$((BUS_PORT + relay)),bind=127.0.0.1,fork" \
+				"TCP:127.0.0.1:$((TPM_PORT + relay))"
+		done
+		if wait_for 5 env "TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$BUS_PORT" tpm2_getcap properties-fixed && alive bus0 && alive bus1; then
+			return 0
+		fi
+		stop bus0
+		stop bus1
+	done
+	echo "FAIL the relay before the TPM does not start"
+	exit 1
+}
+# bus_carried FILE: have these bytes crossed it, either way?
+bus_carried() { cat "$T/bus.to" "$T/bus.from" | xxd -p | tr -d '\n' | grep -qF "$(hex "$1")"; }
+crossed() { bus_carried "$2"; ok "in clear: $1" $?; }
+hidden() { ok "not in clear: $1" "$(bus_carried "$2"; echo $((! $?)))"; }
 transients() { tpm2_getcap handles-transient; tpm2_getcap handles-loaded-session; }
 hex() { od -An -v -tx1 "$1" | tr -d ' \n'; }

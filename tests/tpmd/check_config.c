@@ -24,6 +24,7 @@ START_TEST(test_defaults)
 	ck_assert_int_eq(c.max_requests, 10);
 	ck_assert_str_eq(c.tcti, "device");
 	ck_assert_int_eq(c.auth_key_index, 0x000100);
+	ck_assert(c.bus_encryption);
 	ck_assert_ptr_null(c.hierarchies.endorsement);
 	ck_assert_ptr_null(c.endpoints.aziot_tpmd);
 }
@@ -34,12 +35,14 @@ START_TEST(test_values)
 	AUTO(tpmd_config_done) struct tpmd_config c = { 0 };
 	struct err err = { 0 };
 
-	ck_ok(load("tcti = \"\"\nmax_requests = 3\nauth_key_index = 0\n[hierarchy_authorization]\n"
+	ck_ok(load("tcti = \"\"\nbus_encryption = false\nmax_requests = 3\nauth_key_index = "
+		   "0\n[hierarchy_authorization]\n"
 		   "endorsement = \"e\"\nowner = \"o\"\n[endpoints]\naziot_tpmd = \"unix:///x\"\n",
 	    &c, &err));
 	ck_assert_str_eq(c.tcti, "");
 	ck_assert_int_eq(c.max_requests, 3);
 	ck_assert_int_eq(c.auth_key_index, 0);
+	ck_assert(!c.bus_encryption);
 	ck_assert_str_eq(c.hierarchies.endorsement, "e");
 	ck_assert_str_eq(c.hierarchies.owner, "o");
 	ck_assert_str_eq(c.endpoints.aziot_tpmd, "unix:///x");
@@ -56,6 +59,7 @@ START_TEST(test_refused)
 		{ "\nauth_key_index = -1\n", "config.toml:2" },
 		{ "max_requests = 0\n", "max_requests" },
 		{ "tcti = 5\n", "tcti" },
+		{ "bus_encryption = 1\n", "bus_encryption" },
 		{ "[hierarchy_authorization]\nowner = "
 		  "\"12345678901234567890123456789012345678901234567890123456789012345\"\n",
 		    "hierarchy_authorization.owner" },
