@@ -690,12 +690,13 @@ read_whole(const struct unix_client *c, struct wire *w, struct bytes *ret, struc
 static uint64_t
 pause_ms(const struct unix_client *c, unsigned tries)
 {
+	uint64_t longest = tries < GUEST_STEPS ? tries * 10 : GUEST_STEPS * 10;
 	struct timespec now;
 
 	if (!c->guest)
 		return (uint64_t)tries * tries * 50;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return 1 + (uint64_t)now.tv_nsec / 1000 % (10 * (tries < GUEST_STEPS ? tries : GUEST_STEPS));
+	return 1 + (uint64_t)now.tv_nsec / 1000 % longest;
 }
 
 /* Wait before another try; false when there is none. */
