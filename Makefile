@@ -21,7 +21,7 @@ identityd_USES	:= http/https_client.o
 edged_USES	:= provider/provider.o
 
 BASE_PKGS	:= libcrypto libmicrohttpd jansson libseccomp
-keyd_PKGS	:=
+keyd_PKGS	:= libp11
 certd_PKGS	:= libp11
 identityd_PKGS	:= libssl libcurl
 tpmd_PKGS	:= tss2-esys tss2-sys tss2-mu tss2-tctildr

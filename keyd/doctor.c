@@ -83,6 +83,8 @@ static const struct {
 	    "raise deadline_ms of the backend if calls take about as long" },
 	[DOCTOR_DUPLICATE] = { "KD-409", "bad", "two keys have one label",
 	    "find out which is in use and delete or rename the other: pkcs11-tool -O shows both" },
+	[DOCTOR_CERT_EXPIRED] = { "KD-410", "note", "a certificate on the token has expired",
+	    "renew it: whoever is shown it refuses it" },
 	[DOCTOR_HOME_MISSING] = { "KD-501", "bad", "the key directory cannot be used",
 	    "make it: owned by keyd's user, mode 0700; or correct homedir_path" },
 	[DOCTOR_HOME_OWNER] = { "KD-502", "bad", "the key directory is of another user",
@@ -274,8 +276,10 @@ doctor_done(struct daemon *d)
 	struct doctor *doctor = keyd->doctor;
 
 	if (doctor) {
-		for (size_t i = 0; i < doctor->n_tokens; i++)
+		for (size_t i = 0; i < doctor->n_tokens; i++) {
+			doctor_certs_done(&doctor->tokens[i]);
 			pkcs11_module_close(doctor->tokens[i].module);
+		}
 		pkcs11_notes_free(doctor->notes);
 		mech_free(doctor->mech);
 		str_freep(&doctor->uri);

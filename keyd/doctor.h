@@ -58,6 +58,7 @@ enum doctor_finding {
 	DOCTOR_REMOVE,
 	DOCTOR_SLOW,
 	DOCTOR_DUPLICATE,
+	DOCTOR_CERT_EXPIRED,
 	DOCTOR_HOME_MISSING,
 	DOCTOR_HOME_OWNER,
 	DOCTOR_HOME_OPEN,
@@ -70,6 +71,7 @@ struct doctor_token {
 	const struct backend_config *config;
 	struct pkcs11_module *module; /* NULL: cannot be loaded */
 	bool left_out;		      /* not to be examined */
+	struct PKCS11_ctx_st *certs;  /* libp11's own hold of it; doctor_certs.c */
 };
 
 struct doctor {
@@ -98,6 +100,9 @@ void doctor_load(struct doctor *d, struct doctor_token *t);
 void doctor_examine(struct doctor *d, struct doctor_token *t);
 /* Has this place, loaded, the token of d->uri?  What cannot be told is for doctor_examine to say: true. */
 bool doctor_has_token(const struct doctor *d, const struct doctor_token *t);
+
+/* doctor_certs.c: at the end, before the module is closed. */
+void doctor_certs_done(struct doctor_token *t);
 
 /* Steps of the roles (platform/daemon.h). */
 enum err_code doctor_prepare(struct daemon *d, struct err *err) MUST_CHECK;

@@ -273,6 +273,7 @@ examine(struct doctor_visit *v)
 	if (log_in(v))
 		doctor_keys(v);
 	v->calls->C_CloseSession(v->session);
+	doctor_certs(v);
 }
 
 /* The URIs of a place: that of the token for new keys first, then those of keys which have their own; or the operator's alone. */

@@ -6,7 +6,7 @@
 /* One token, while it is examined: doctor_token.c opens and ends it. */
 struct doctor_visit {
 	struct doctor *d;
-	const struct doctor_token *place;
+	struct doctor_token *place;
 	const struct ck_function_list *calls;
 	const char *text; /* the URI that names it */
 	const struct pkcs11_uri *uri;
@@ -18,5 +18,7 @@ struct doctor_visit {
 
 /* doctor_keys.c: mechanisms, labels, keys that are made, used and deleted. */
 void doctor_keys(struct doctor_visit *v);
+/* doctor_certs.c: the token's public certificates.  While no session is open, for libp11 ends all of a slot's. */
+void doctor_certs(const struct doctor_visit *v);
 
 #endif

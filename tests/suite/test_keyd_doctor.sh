@@ -4,7 +4,7 @@
 # shellcheck source=tests/suite/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root "files of several users" || exit 77
-for tool in jq softhsm2-util pkcs11-tool; do need_tool $tool || exit 77; done
+for tool in jq openssl softhsm2-util pkcs11-tool; do need_tool $tool || exit 77; done
 suite_begin "edgekeep doctor keys"
 
 SOFTHSM=$(find /usr/lib /usr/lib64 -name libsofthsm2.so 2>/dev/null | head -1)
@@ -72,6 +72,21 @@ doctor --uri "pkcs11:token=tok?pin-value=73905182"
 is "--uri: exit status" $? 0
 doctor --uri "pkcs11:token=other?pin-value=73905182"
 is "--uri: code" "$(codes)" "KD-202"
+
+# --- certificates on the token
+cert() { # cert LABEL DAYS
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$T/k" -subj "/O=Test/CN=$1" -out "$T/csr" 2>/dev/null
+	openssl x509 -req -in "$T/csr" -signkey "$T/k" -days "$2" -outform DER -out "$T/der" 2>/dev/null
+	chmod 644 "$T/der"
+	tool --write-object "$T/der" --type cert --label "$1" --id 0a0b
+}
+cert fresh 9
+cert stale -1
+doctor
+is "certificates: an expired one is a note" "$?" 0
+like "certificates: fresh" "$(jq -r '.report[] | select(.kind == "ok") | .text' <<<"$REPORT" | grep fresh)" 'certificate "fresh", id 0a0b: CN=fresh,O=Test, until *'
+like "certificates: stale" "$(jq -r '.report[] | select(.kind == "note") | .code + " " + .cause' <<<"$REPORT")" 'KD-410 certificate "stale", id 0a0b: CN=stale,O=Test, until *'
+for label in fresh stale; do tool -b --type cert --label $label; done
 
 # --- the library
 config "$T/lib/none.so"
