@@ -30,6 +30,7 @@ worker() {
 }
 state_of() { http "$S" GET "/status?$V" && jq -r ".facts[\"key worker $1\"]" <<<"$BODY"; }
 serving() { [[ $(state_of "$1") == serving,\ ${2:-*}\ restarts* ]]; }
+not_serving() { ! serving "$1"; }
 again() { # again WHAT: the last answer says that it may be tried again
 	is "$1: status" "$STATUS" 500
 	like "$1: message" "$(get message)" "the key backend * try again"
@@ -96,15 +97,21 @@ ok "hangs: another one serves" $?
 ok "hangs: the one that hung is gone" $?
 sign "$EC"
 answer "hangs: and works" 200
-kill -STOP "$(worker worker-file)"
-sign "$EC"
-sign "$EC"
-again "in the pause"
+# none can be started, as each reads the configuration; so what follows does not depend on how long a pause is
+cp "$T/etc/keyd.toml" "$T/good.toml"
+echo "no TOML" >"$T/etc/keyd.toml"
+kill -KILL "$(worker worker-file)"
+wait_for 20 not_serving file
+for attempt in 1 2 3; do
+	sign "$EC"
+	again "none can be started, $attempt"
+done
 http "$S" GET "/status?$V"
-answer "in the pause: status" 200 '.ok == false and (.detail | startswith("the key backend file is "))'
-wait_for 20 serving file 3
+answer "none can be started: status" 200 '.ok == false and (.detail | startswith("the key backend file is "))'
+cp "$T/good.toml" "$T/etc/keyd.toml"
+wait_for 30 serving file
 sign "$EC"
-answer "after the pause" 200
+answer "afterwards" 200
 
 # the spawner cannot be had anew: keyd ends, and its supervisor starts it again
 kill -KILL "$(pgrep -P "${PID[keyd]}")"
@@ -339,12 +346,12 @@ for attempt in 1 2 3; do
 	wait_for 10 serving hsm
 	echo "10000 requests ($attempt), longest, 99 %, median in us: alone $BASE, beside a token that hangs $HUNG"
 	# nobody waits for the token, however busy the machine: it hangs for 60 s
-	[ "${HUNG%% *}" -lt 5000000 ]
+	[ "${HUNG%% *}" -lt 30000000 ]
 	ok "no request waits for the token: $HUNG" $?
-	# a machine that is busy with others delays anything: then once more, and no worse than the same requests alone
-	limit=$((${BASE%% *} > 50000 ? ${BASE%% *} : 50000))
-	[ "${HUNG%% *}" -gt "$limit" ] || break
+	# a machine that is busy with others delays anything: then once more, and at last no worse than the same requests alone
+	[ "${HUNG%% *}" -gt 50000 ] || break
 done
+limit=$((${BASE%% *} > 50000 ? ${BASE%% *} : 50000))
 [ "${HUNG%% *}" -le "$limit" ]
 ok "no request takes over 50 ms, or the longest alone if that is more: $HUNG, alone $BASE" $?
 fault ""
