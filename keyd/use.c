@@ -52,6 +52,19 @@ is_derived(const struct handle *h)
 	return h->kind == HANDLE_DERIVED_KEY || h->kind == HANDLE_DERIVED_PAIR;
 }
 
+/* Never empty: that would stand for no key, or for one that everybody knows. */
+static enum err_code
+derive(
+    struct keys *k, struct key *key, const struct bytes *data, struct bytes *ret, struct err *err)
+{
+	if (key->backend->derive(key, data, ret, err))
+		return keys_key_error(k, key, err);
+	if (ret->len > 0)
+		return ERR_OK;
+	bytes_done(ret);
+	return err_set(err, ERR_INTERNAL, "an empty key was derived from %s", key->id);
+}
+
 enum err_code
 keys_derive(struct keys *k, const struct peer *peer, const char *base_handle,
     const struct bytes *data, char **ret_handle, struct err *err)
@@ -91,9 +104,7 @@ keys_export_derived(struct keys *k, const struct peer *peer, const char *handle,
 	if (keys_open_handle(k, &h, &key, err) ||
 	    keys_permit(k, peer, h.id, PERMIT_EXPORT, PERMIT_NO_ALGORITHM, err))
 		return err->code;
-	if (key->backend->derive(key, &h.data, ret_key, err))
-		return keys_key_error(k, key, err);
-	return ERR_OK;
+	return derive(k, key, &h.data, ret_key, err);
 }
 
 /* --- sign, encrypt and decrypt */
@@ -101,7 +112,7 @@ keys_export_derived(struct keys *k, const struct peer *peer, const char *handle,
 /* What a handle opens for use: the key, or the derived key's bytes. */
 struct opened {
 	struct key *key;
-	struct bytes derived; /* empty: the key itself is used */
+	struct bytes derived; /* empty: the handle is of the key itself */
 };
 
 static void
@@ -142,9 +153,7 @@ open_for(
 	if (keys_open_handle(k, &h, &ret->key, err) ||
 	    keys_permit(k, use->peer, h.id, use->verb, use->algorithm, err))
 		return err->code;
-	if (is_derived(&h) && ret->key->backend->derive(ret->key, &h.data, &ret->derived, err))
-		return keys_key_error(k, ret->key, err);
-	return ERR_OK;
+	return is_derived(&h) ? derive(k, ret->key, &h.data, &ret->derived, err) : ERR_OK;
 }
 
 static enum err_code

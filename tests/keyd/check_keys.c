@@ -653,6 +653,22 @@ ids_check(struct key *key, enum key_kind kind, struct err *err)
 	return missing(err);
 }
 
+static enum err_code
+ids_sign(struct key *key, enum keyd_mech mech, const struct bytes *data, struct bytes *ret,
+    struct err *err)
+{
+	(void)key, (void)mech, (void)data;
+	return bytes_copy(ret, "by the base key", 15, err);
+}
+
+/* A vendor's mistake: success, and no key. */
+static enum err_code
+ids_derive(struct key *key, const struct bytes *data, struct bytes *ret, struct err *err)
+{
+	(void)key, (void)data;
+	return bytes_alloc(ret, 0, err);
+}
+
 static const struct backend ids_backend = {
 	.name = "ids",
 	.open = ids_open,
@@ -663,6 +679,8 @@ static const struct backend ids_backend = {
 	.create_key = ids_create_key,
 	.remove = ids_remove,
 	.check = ids_check,
+	.sign = ids_sign,
+	.derive = ids_derive,
 };
 
 /* A create answers with its key, also where that goes behind keyd's back, or others delete it as often as it is made. */
@@ -688,6 +706,34 @@ START_TEST(test_create_beside_delete)
 }
 END_TEST
 
+/* No derived handle yields its base (issue 3, point 3), not even where a backend derives nothing. */
+START_TEST(test_derives_nothing)
+{
+	const struct store_config ids = { .backend = &ids_backend,
+		.config = { .name = "ids", .any_id = true } };
+	const struct keys_config config = fixture_config(&ids);
+	struct bytes data = { (uint8_t *)"data", 4 };
+	struct err err = { 0 };
+
+	begin();
+	keys_close(keyd.keys);
+	ck_ok(keys_open(&config, keyd.policy, &keyd.keys, &err));
+	{
+		AUTO(str_freep) char *base = create("k");
+		AUTO(str_freep) char *derived = NULL;
+		AUTO(bytes_done) struct bytes mac = mac_of(base);
+		AUTO(bytes_done) struct bytes none = { 0 };
+
+		ck_assert(text_equal(text_of_bytes(&mac), "by the base key"));
+		ck_ok(keys_derive(keyd.keys, &root, base, &data, &derived, &err));
+		ck_err(keys_sign(keyd.keys, &root, derived, KEYD_HMAC_SHA256, &data, &none, &err),
+		    ERR_INTERNAL);
+		ck_err(keys_export_derived(keyd.keys, &root, derived, &none, &err), ERR_INTERNAL);
+	}
+	fixture_end();
+}
+END_TEST
+
 TEST_MAIN("keyd/keys", test_preferences, test_existing_pair, test_epochs, test_move, test_derive,
     test_ids, test_damaged, test_secret, test_no_homedir, test_would_block, test_no_file, test_race,
-    test_churn, test_create_beside_delete)
+    test_churn, test_create_beside_delete, test_derives_nothing)
