@@ -161,8 +161,18 @@ edged_module_create(
 struct replacement {
 	struct edged *edged;
 	struct spec spec;
+	uid_t caller;
 	bool start;
 };
+
+static void
+replacement_end(struct replacement *r, const struct err *err)
+{
+	if (err->code)
+		log_error("could not replace module %s: %s", r->spec.spec.name, err->text);
+	spec_done(&r->spec);
+	free(r);
+}
 
 static void
 replacement_run(void *job)
@@ -170,32 +180,40 @@ replacement_run(void *job)
 	struct replacement *r = job;
 	struct err err = { 0 };
 
-	if (modules_replace(r->edged->modules, r->spec.spec.name, &r->spec.spec, r->start, &err))
-		log_error("could not replace module %s: %s", r->spec.spec.name, err.text);
-	spec_done(&r->spec);
-	free(r);
+	(void)!modules_replace(
+	    r->edged->modules, r->spec.spec.name, &r->spec.spec, r->start, &err);
+	replacement_end(r, &err);
+}
+
+static void
+replacement_begin(void *ctx)
+{
+	struct replacement *r = ctx;
+	struct err err = { 0 };
+
+	if (pool_submit(http_server_pool(r->edged->server), r->caller, replacement_run, r, &err))
+		replacement_end(r, &err);
 }
 
 /*
- * edgeAgent asks for its own replacement: it must have the answer before its container is stopped, so the work goes on
- * without the request.
+ * edgeAgent asks for its own replacement: it must have the answer before its container is stopped, so the work begins when the
+ * answer has been sent.  Where it then fails, edgeAgent stays as it is and will ask again.
  */
 static enum err_code
-replace_later(
-    struct edged *edged, const struct request *req, struct spec *spec, bool start, struct err *err)
+replace_later(struct edged *edged, const struct request *req, struct spec *spec, bool start,
+    struct response *resp, struct err *err)
 {
 	struct replacement *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return err_nomem(err);
-	*r = (struct replacement){ .edged = edged, .spec = *spec, .start = start };
+	*r = (struct replacement){
+		.edged = edged, .spec = *spec, .caller = req->peer->uid, .start = start
+	};
 	r->spec.spec.settings = &r->spec.settings;
 	*spec = (struct spec){ 0 };
-	if (pool_submit(http_server_pool(edged->server), req->peer->uid, replacement_run, r, err)) {
-		spec_done(&r->spec);
-		free(r);
-		return err->code;
-	}
+	resp->sent = replacement_begin;
+	resp->sent_ctx = r;
 	return ERR_OK;
 }
 
@@ -227,7 +245,7 @@ edged_module_replace(
 		if (modules_check(edged->modules, &spec.spec, err) ||
 		    echo(&spec, &status, resp, err))
 			return err->code;
-		return replace_later(edged, req, &spec, start, err);
+		return replace_later(edged, req, &spec, start, resp, err);
 	}
 	if (modules_replace(edged->modules, name, &spec.spec, start, err))
 		return err->code;

@@ -72,5 +72,7 @@ response_done(struct response *resp)
 	}
 	if (resp->stream.done)
 		resp->stream.done(resp->stream.ctx);
+	if (resp->sent)
+		resp->sent(resp->sent_ctx);
 	*resp = (struct response){ 0 };
 }

@@ -63,6 +63,12 @@ struct response {
 	char *body;		  /* owned; wiped when freed */
 	size_t body_len;
 	struct http_stream stream; /* read set: streamed, chunked, body unused */
+	/*
+	 * Called once, when an answer with a body has been sent or nobody can have it any more, on any thread, so it must not wait;
+	 * NULL: nobody asks.
+	 */
+	void (*sent)(void *ctx);
+	void *sent_ctx;
 };
 
 /* Answer with a message by its table: `content-type: application/json`. */
