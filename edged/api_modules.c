@@ -180,8 +180,7 @@ replacement_run(void *job)
 	struct replacement *r = job;
 	struct err err = { 0 };
 
-	(void)!modules_replace(
-	    r->edged->modules, r->spec.spec.name, &r->spec.spec, r->start, &err);
+	(void)!modules_replace(r->edged->modules, r->spec.spec.name, &r->spec.spec, r->start, &err);
 	replacement_end(r, &err);
 }
 

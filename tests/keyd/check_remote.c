@@ -367,7 +367,7 @@ state(void)
 static void
 wait_serving(unsigned restarts)
 {
-	uint64_t until = clock_mono_ms() + 10000;
+	uint64_t until = clock_mono_ms() + 60000;
 
 	while (!state().serves || state().restarts < restarts)
 		ck_assert(clock_mono_ms() < until);
@@ -506,16 +506,16 @@ START_TEST(test_pause)
 
 	begin(5000);
 	key = open_key("crash");
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		ck_err(sign(key, &err), ERR_UNREACHABLE);
-		if (i < 2)
+		if (i < 4)
 			wait_serving(i + 1);
 	}
 	while (state().serves)
 		continue;
 	begun = clock_mono_ms();
 	ck_err(sign(key, &err), ERR_UNREACHABLE);
-	ck_assert_uint_lt(clock_mono_ms() - begun, 200); /* and 400 ms is the pause */
+	ck_assert_uint_lt(clock_mono_ms() - begun, 1200); /* and 1600 ms is the pause */
 	remote_backend.key_free(key);
 	end();
 }
@@ -527,14 +527,14 @@ START_TEST(test_hang)
 	struct err err = { 0 };
 	uint64_t begun;
 
-	begin(200);
+	begin(1000);
 	good = open_key("good");
 	key = open_key("hang");
 	begun = clock_mono_ms();
 	ck_err(sign(key, &err), ERR_TIMEOUT);
-	ck_assert_uint_ge(clock_mono_ms() - begun, 200);
-	ck_assert_msg(
-	    strncmp(err.text, "the key backend token did not answer in 200 ms; try again", 57) == 0,
+	ck_assert_uint_ge(clock_mono_ms() - begun, 1000);
+	ck_assert_msg(strncmp(err.text,
+			  "the key backend token did not answer in 1000 ms; try again", 58) == 0,
 	    "%s", err.text);
 	wait_serving(1);
 	ck_assert_str_eq(state().trouble, "the other process does not answer");
@@ -611,7 +611,7 @@ START_TEST(test_stop)
 	pthread_mutex_unlock(&lock);
 	begun = clock_mono_ms();
 	remotes_stop(all);
-	ck_assert_uint_lt(clock_mono_ms() - begun, 2000);
+	ck_assert_uint_lt(clock_mono_ms() - begun, 20000);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
 	remote_backend.key_free(key);

@@ -8,7 +8,7 @@ engine_image() {
 	mkdir -p "$root/bin" "$root/tmp" "$root/etc"
 	cp "$(command -v busybox)" "$root/bin/busybox"
 	cp "$(readlink -f "$(command -v curl)")" "$root/bin/curl"
-	for applet in sh sleep cat id true kill ps; do ln -sf busybox "$root/bin/$applet"; done
+	for applet in sh sleep cat id true kill ps grep; do ln -sf busybox "$root/bin/$applet"; done
 	cp "$BUILD/suite/caller" "$root/bin/caller"
 	{ ldd "$root/bin/curl"; ldd "$root/bin/caller"; ldd "$root/bin/busybox" 2>/dev/null; } | grep -o '/[^ ]*' | sort -u | while read -r lib; do
 		install -D -m 755 "$lib" "$root$lib"
@@ -16,10 +16,11 @@ engine_image() {
 	tar -C "$root" -c . | docker import - "$1" >/dev/null
 }
 
-# engine_agent IMAGE: let edged's configuration start this as its agent; it ends at SIGTERM.
+# engine_agent IMAGE: let edged's configuration start this as its agent; it ends at SIGTERM, but not before its calls have.
 engine_agent() {
 	sed -i -e "s|^image = .*|image = \"$1\"|" \
-		-e 's|^Cmd = .*|Cmd = ["sh", "-c", "trap exit TERM; while :; do sleep 1 \& wait; done"]|' "$T/etc/edged/config.toml"
+		-e 's/^Cmd = .*/Cmd = ["sh", "-c", "trap \\"while ps | grep -q [c]url; do sleep 0.1; done; exit\\" TERM; while :; do sleep 1 \& wait; done"]/' \
+		"$T/etc/edged/config.toml"
 }
 
 # running NAME / state NAME: of a container

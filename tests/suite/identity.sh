@@ -28,7 +28,7 @@ cloud_start() {
 	PORT=$(sed -n 's/.*listening on port \([0-9]*\).*/\1/p' "$T/$name.log" | tail -1)
 	chmod 755 "$T/cloud" && chmod 644 "$T/cloud/ca.pem"
 }
-sim() { curl -sS --max-time 10 --cacert "$T/cloud/ca.pem" "https://localhost:$PORT/sim/$1" "${@:2}"; }
+sim() { curl -sS --max-time 60 --cacert "$T/cloud/ca.pem" "https://localhost:$PORT/sim/$1" "${@:2}"; }
 fault() { sim faults -d "$1" >/dev/null; }
 faults_clear() { sim faults -X DELETE >/dev/null; }
 
@@ -38,7 +38,7 @@ registry() {
 	local resource=localhost:$PORT/devices/$2 expiry=$(($(date +%s) + 300)) sig
 	sig=$(printf '%s\n%s' "$resource" "$expiry" | hmac_file "$T/device-key")
 	sig=${sig//+/%2B} sig=${sig//\//%2F} sig=${sig//=/%3D}
-	curl -sS --max-time 10 --cacert "$T/cloud/ca.pem" -X "$1" -H 'If-Match: *' \
+	curl -sS --max-time 60 --cacert "$T/cloud/ca.pem" -X "$1" -H 'If-Match: *' \
 		-H "Authorization: SharedAccessSignature sr=$resource&sig=$sig&se=$expiry" \
 		"https://localhost:$PORT/devices/$2/modules${3-}?api-version=2017-11-08-preview"
 }

@@ -112,7 +112,7 @@ stop() {
 	[ -n "$pid" ] || return 0
 	kill "-${2:-TERM}" "$pid" 2>/dev/null
 	# one that does not end is a failure, and not the end of all tests
-	wait_for 60 gone "$1" || kill -KILL "$pid" 2>/dev/null
+	wait_for 15 gone "$1" || kill -KILL "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	status=$?
 	unset "PID[$1]"
@@ -120,9 +120,14 @@ stop() {
 }
 alive() { [ -n "${PID[$1]:-}" ] && kill -0 "${PID[$1]}" 2>/dev/null && ! grep -q '^State:.Z' "/proc/${PID[$1]}/status"; }
 gone() { ! alive "$1"; }
-# wait_for SECONDS COMMAND...: until it succeeds
+# ended PID: of a process that need not be our child; its parent may be slow to take notice, or never do
+ended() { [ ! -d "/proc/$1" ] || grep -qs '^State:.[ZX]' "/proc/$1/status" || [ ! -d "/proc/$1" ]; }
+# connected SOCKET: a daemon has accepted a connection there that is still open (unix(7): listed by its path, state 03)
+connected() { grep -q " 0001 03 .* $1\$" /proc/net/unix; }
+# wait_for SECONDS COMMAND...: until it succeeds.  The seconds are those of a quiet machine; a busy one, a sanitizer's build or valgrind
+# takes several times as long, and none of that is the failure that is looked for.
 wait_for() {
-	local until=$(($(date +%s%N) + $1 * 1000000000))
+	local until=$(($(date +%s%N) + $1 * 6 * 1000000000))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$(date +%s%N)" -lt $until ] || return 1
@@ -140,7 +145,7 @@ wait_socket() { # wait_socket NAME PATH [SECONDS]: until the daemon serves, or e
 # http SOCKET METHOD TARGET [BODY [CURL OPTION...]]: sets STATUS and BODY.  HTTP_AS: a command to run curl under.
 http() {
 	local socket=$1 method=$2 target=$3 body=${4-} out
-	local how=(curl -sS --max-time "${HTTP_TIMEOUT:-30}" -w '\n%{http_code}' --path-as-is -X "$method" --unix-socket "$socket")
+	local how=(curl -sS --max-time "${HTTP_TIMEOUT:-60}" -w '\n%{http_code}' --path-as-is -X "$method" --unix-socket "$socket")
 	shift 3
 	[ $# -eq 0 ] || shift
 	[ -z "$body" ] || how+=(-H 'content-type: application/json' --data-binary "$body")

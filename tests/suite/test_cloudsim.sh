@@ -39,7 +39,7 @@ token() {
 call() {
 	local method=$1 target=$2 out
 	shift 2
-	out=$(curl -sS --max-time 10 -w '\n%{http_code}' --path-as-is -X "$method" --cacert "$T/ca/ca.pem" -D "$T/head" \
+	out=$(curl -sS --max-time 60 -w '\n%{http_code}' --path-as-is -X "$method" --cacert "$T/ca/ca.pem" -D "$T/head" \
 		"$@" "https://localhost:$PORT$target" 2>"$T/curl.err")
 	CURL=$?
 	STATUS=${out##*$'\n'}
@@ -362,7 +362,7 @@ ok "--help" $?
 for bad in "" "--enroll a=notbase64!" "--enroll a=YWJj" "--enroll =x" "--listen nowhere --enroll a" "--fault x --enroll a" \
 	"--retry-after x --enroll a" "--errors x --enroll a" "--enroll a stray"; do
 	# shellcheck disable=SC2086
-	timeout 5 "$SIM" --dir "$T/ca" $bad >/dev/null 2>"$T/err"
+	timeout 60 "$SIM" --dir "$T/ca" $bad >/dev/null 2>"$T/err"
 	status=$?
 	ok "refuses '$bad'" $((status == 1 || status == 2 ? 0 : 1))
 	[ -s "$T/err" ]
@@ -376,7 +376,7 @@ like "configured by a file" "$(head_lower)" '*retry-after: 2*'
 stop file
 for bad in 'nonsense = 1' 'enroll = 5' 'enroll = [5]' 'edge = "x"' 'retry-after = "soon"' 'enroll = ["a=b"' 'config = "x"'; do
 	echo "$bad" >"$T/bad.toml"
-	timeout 5 "$SIM" --config "$T/bad.toml" --enroll a --dir "$T/ca" 2>"$T/err"
+	timeout 60 "$SIM" --config "$T/bad.toml" --enroll a --dir "$T/ca" 2>"$T/err"
 	is "refuses $bad" $? 2
 	like "names the line: $bad" "$(cat "$T/err")" '*bad.toml:[12]*'
 done

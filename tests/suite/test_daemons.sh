@@ -84,7 +84,7 @@ EOT
 }
 configure "$RUN"
 run() { # run DAEMON ARGUMENT...: to its end; what it says is in OUT, its status in CODE
-	OUT=$(timeout 60 "$BIN/$1" "${@:2}" 2>&1)
+	OUT=$(timeout 120 "$BIN/$1" "${@:2}" 2>&1)
 	CODE=$?
 }
 with() { run "$1" --config "$T/etc/$1/c.toml" --config-dir "$T/none" --user "$(user "${UID_OF[$1]}" 6)" "${@:2}"; }
@@ -228,7 +228,7 @@ OUT=$("$BUILD/suite/unit" "$T/x.notices" "other=$T/x.sock" -- sh -c 'exec 3</dev
 	--config-dir "$T/none" --user "$(user 1)" 2>&1)
 like "a descriptor that is no socket: no start" "$? $OUT" "1 *"
 # the descriptor of one listener is not taken for another (edged-weaknesses.md B3)
-OUT=$(timeout 20 "$BUILD/suite/unit" "$T/x.notices" "other=$T/x.sock" -- "$BIN/edged" --config "$T/etc/edged/c.toml" --config-dir "$T/none" \
+OUT=$(timeout 120 "$BUILD/suite/unit" "$T/x.notices" "other=$T/x.sock" -- "$BIN/edged" --config "$T/etc/edged/c.toml" --config-dir "$T/none" \
 	--user "$(user 5)" 2>&1)
 like "edged does not take a descriptor of another name" "$? $OUT" "1 *nowhere*"
 
@@ -272,6 +272,7 @@ in_flight() { # in_flight DAEMON FROZEN STATUS METHOD TARGET [BODY]
 		echo "$STATUS" >"$T/in-flight"
 	) &
 	asking=$!
+	wait_for 5 connected "${SOCKET[$d]}"
 	sleep 0.3
 	kill -TERM "${PID[$d]}"
 	sleep 0.3

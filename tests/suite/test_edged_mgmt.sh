@@ -166,8 +166,13 @@ http "$M" GET "/modules/m1/logs?$V&since=yesterday"
 answer "logs: since" 400 '.message == "invalid parameter: since"'
 http "$M" GET "/modules/m1/logs?$V&follow=1"
 answer "logs: follow" 400 '.message == "invalid parameter: follow"'
-timeout 2 curl -sN --unix-socket "$M" "http://x/modules/m1/logs?$V&follow=true" >"$T/follow"
-is "logs: a follower hears at once" "$(head -c 14 "$T/follow" | od -An -tx1 | tr -d ' ')" "010000000000000668656c6c6f0a"
+start follower curl -sN --max-time 120 --unix-socket "$M" "http://x/modules/m1/logs?$V&follow=true" -o "$T/follow"
+heard() { [ "$(head -c 14 "$T/follow" | od -An -tx1 | tr -d ' ')" = 010000000000000668656c6c6f0a ]; }
+wait_for 5 heard
+ok "logs: a follower hears at once" $?
+alive follower
+ok "logs: and goes on listening" $?
+stop follower
 
 # --- replacing; edgeAgent gets its answer before it is stopped
 agent_http PUT "/modules/m1?$V&start=true" "${spec/\"value\":\"1\"/\"value\":\"2\"}"
@@ -183,7 +188,10 @@ old=$(docker inspect -f '{{.Id}}' edgeAgent)
 self=$(docker inspect edgeAgent | jq -c '.[0] | {name:"edgeAgent",type:"docker",imagePullPolicy:"never",config:{settings:{image:.Config.Image,createOptions:{Cmd:.Config.Cmd,HostConfig:{Binds:.HostConfig.Binds}}},env:[]}}')
 agent_http PUT "/modules/edgeAgent?$V&start=true" "$self"
 answer "edgeAgent replaces itself" 201
-other() { running edgeAgent && [ "$(docker inspect -f '{{.Id}}' edgeAgent)" != "$old" ]; }
+other() { # in one look: between two the old one may be gone and the other not yet there
+	local now
+	now=$(docker inspect -f '{{.State.Status}} {{.Id}}' edgeAgent) && [ "${now% *}" = running ] && [ "${now#* }" != "$old" ]
+}
 wait_for 20 other
 ok "and another one runs" $?
 agent_http POST "/modules/m1/prepareupdate?$V" "$spec"
@@ -255,6 +263,7 @@ ok "edged lives" $?
 rm -f "$T/docker.pid"
 device_engine
 device_engine_ready
+# edged has seen its agent end many times by now, and takes up to a minute between looks
 wait_for 60 running edgeAgent
 ok "edgeAgent runs again" $?
 well() { http "$M" GET "/status?$V" && jq -e .ok <<<"$BODY"; }

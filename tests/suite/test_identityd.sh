@@ -114,13 +114,14 @@ is "with the generation that it had" "$(jq -r .spec.genId <<<"$BODY")" "$GEN"
 fault '"hang:step=get"'
 api GET '/identities/modules/m3?type=aziot' >/dev/null &
 SLOW=$!
-sleep 0.3
-BEGIN=$(date +%s%N)
-HTTP_TIMEOUT=5 device
+hangs() { tail -1 "$T/cloud.jsonl" | grep -q '"fault":"hang"'; }
+wait_for 5 hangs
+device
 answer "device identity meanwhile" 200
-HTTP_TIMEOUT=5 api PUT '/identities/modules/$edgeHub?type=aziot' '{}'
+api PUT '/identities/modules/$edgeHub?type=aziot' '{}'
 answer "another module meanwhile" 200
-ok "at once" $((($(date +%s%N) - BEGIN) / 1000000 > 2000))
+kill -0 $SLOW 2>/dev/null
+ok "while the slow one still waits" $?
 kill $SLOW 2>/dev/null
 wait $SLOW 2>/dev/null
 faults_clear
@@ -211,11 +212,12 @@ for _ in 1 2 3; do
 	(HTTP_TIMEOUT=20 api POST /identities/device/reprovision) &
 	(HTTP_TIMEOUT=20 api GET '/identities/modules?type=aziot') &
 done
+wait_for 5 hangs
 sleep 0.3
-BEGIN=$(date +%s%N)
+BEGIN=$SECONDS
 stop identityd
 is "SIGTERM in the middle" $? 0
-ok "in bounded time" $((($(date +%s%N) - BEGIN) / 1000000 > 9000))
+ok "in bounded time" $((SECONDS - BEGIN > 30))
 faults_clear
 
 # --- never provisioned: served all the same, and never gone

@@ -93,7 +93,7 @@ sign "$EC"
 again "hangs"
 wait_for 20 serving file 2
 ok "hangs: another one serves" $?
-[ ! -d "/proc/$W" ] || grep -q '^State:.Z' "/proc/$W/status"
+ended "$W"
 ok "hangs: the one that hung is gone" $?
 sign "$EC"
 answer "hangs: and works" 200
@@ -372,9 +372,9 @@ began=$(date +%s%N)
 stop keyd
 is "SIGTERM while it hangs: exit status" $? 0
 took=$((($(date +%s%N) - began) / 1000000))
-[ $took -lt 8000 ]
+[ $took -lt 30000 ] # of 60 s for which it would hang
 ok "SIGTERM while it hangs: $took ms, 5 s of which are for who is served" $?
 wait $hung
-wait_for 3 test ! -d "/proc/$W"
+wait_for 3 ended "$W"
 ok "SIGTERM: the worker is gone, too" $?
 suite_end

@@ -28,7 +28,7 @@ fi
 program() { OPENSSL_CONF=$CNF "${PROGRAM[@]}" "${preload[@]}" "$@"; }
 stranger() { OPENSSL_CONF=$CNF "${STRANGER[@]}" "${preload[@]}" "$@"; }
 ossl() { program openssl "$@"; }
-use() { OPENSSL_CONF=$CNF "${PROGRAM[@]}" timeout 60 "$USE" "$@"; }
+use() { OPENSSL_CONF=$CNF "${PROGRAM[@]}" timeout 300 "$USE" "$@"; }
 
 # configure FILE SOCKET [LINE]: the snippet as operators get it, with this build's module
 configure() {
@@ -484,7 +484,7 @@ for i in 1 2 3; do
 	waiting+=($!)
 done
 sleep 0.3
-HTTP_TIMEOUT=2 http "$b/certd.sock" GET "/nowhere?api-version=2020-09-01"
+HTTP_TIMEOUT=10 http "$b/certd.sock" GET "/nowhere?api-version=2020-09-01"
 is "trap 9: the polling threads answer while keyd is silent" "$STATUS" 404
 is "trap 9: those who wait for a signature wait" "$(find "$b" -name 'answer.*' -size +0 | wc -l)" 0
 kill -CONT "${PID[keyd]}"

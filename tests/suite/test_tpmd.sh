@@ -316,7 +316,7 @@ tpm_stop
 how=()
 ! is_root || how=(--user "$(user 4)")
 config
-timeout 20 "$BIN/tpmd" --config "$T/tpmd.toml" --config-dir "$T/none" "${how[@]}" 2>"$T/absent"
+timeout 120 "$BIN/tpmd" --config "$T/tpmd.toml" --config-dir "$T/none" "${how[@]}" 2>"$T/absent"
 is "without a TPM it does not start" $? 1
 like "and says so" "$(cat "$T/absent")" '*could not open swtpm:host=127.0.0.1*'
 

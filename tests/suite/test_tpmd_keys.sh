@@ -153,21 +153,38 @@ is "tpm2_unseal gives the same" "$(tpm2_unseal -c "$T/sealed.ctx" | base64 -w0)"
 tpm2_flushcontext -t
 
 # --- what is loaded: one key after its use, for a second; nothing after anything else
-one_loaded() { is "$1" "$(transients | wc -l)" 1; }
-sign ec ECDSA "$T/digest"
-one_loaded "the key stays loaded"
-sign hmac HMAC-SHA256 "$T/data"
-is "another one takes its place, with a session" "$(tpm2_getcap handles-transient | wc -l) $(tpm2_getcap handles-loaded-session | wc -l)" "1 1"
-sign ec ECDSA "$T/digest"
-one_loaded "and the session goes with it"
+# loaded_is WHAT KEYS SESSIONS COMMAND...: behind the command; a machine that is slow to look finds none, a second later: then once more
+loaded_is() {
+	local what=$1 want="$2 $3" n
+	shift 3
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		"$@"
+		n="$(tpm2_getcap handles-transient | wc -l) $(tpm2_getcap handles-loaded-session | wc -l)"
+		[ "${n% *}" -eq 0 ] || break
+	done
+	is "$what" "$n" "$want"
+}
+loaded_is "the key stays loaded" 1 0 sign ec ECDSA "$T/digest"
+another() {
+	sign ec ECDSA "$T/digest"
+	sign hmac HMAC-SHA256 "$T/data"
+}
+loaded_is "another one takes its place, with a session" 1 1 another
+back() {
+	another
+	sign ec ECDSA "$T/digest"
+}
+loaded_is "and the session goes with it" 1 0 back
 post create '{"algorithm":"ec-p256"}'
 is "nothing is loaded after a creation" "$(loaded)" ""
 sign ec ECDSA "$T/digest"
 unseal sealed
 is "nothing is loaded after unsealing" "$(loaded)" ""
-sign ec ECDSA "$T/digest"
-sign ec ECDSA "$T/message" # 12 bytes are no digest: refused before the TPM is asked
-one_loaded "a refusal leaves it"
+refusal() {
+	sign ec ECDSA "$T/digest"
+	sign ec ECDSA "$T/message" # 12 bytes are no digest: refused before the TPM is asked
+}
+loaded_is "a refusal leaves it" 1 0 refusal
 http "$SOCKET" POST "/sign_with_auth_key?$V" '{"data":"aGVsbG8="}'
 is "nothing is loaded after an error" "$STATUS $(loaded)" "500 "
 sign ec ECDSA "$T/digest"

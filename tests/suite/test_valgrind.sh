@@ -149,8 +149,7 @@ module GET /modules
 edged DELETE '/modules/{m}' '' /modules/mod
 edged DELETE '/identities/{id}' '' /identities/mod
 edged POST /device/reprovision
-ended() { ! alive edged; }
-wait_for 60 ended
+wait_for 60 gone edged
 ok "edged ends to be started anew" $?
 stop edged
 is "edged ends for a reprovisioned start" $? 154

@@ -13,7 +13,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 
 static struct sockaddr_un
 address_of(const char *path)

@@ -71,7 +71,7 @@ support_run(const char *title, const TTest *const *cases, size_t n)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 300);
 	tcase_add_checked_fixture(tcase, NULL, forget_directory);
 	for (size_t i = 0; i < n; i++)
 		tcase_add_test(tcase, cases[i]);

@@ -1034,4 +1034,5 @@ END_TEST
 TEST_MAIN("http/server", test_rows, test_byte_by_byte, test_two_pieces, test_kept, test_one_read,
     test_head, test_pipelined, test_heads, test_many_parameters, test_garbage, test_body_limit,
     test_refused_unread, test_continue, test_many_at_once, test_busy, test_client_leaves_pool,
-    test_sent, test_stop_in_flight, test_stop_cuts, test_stop_with_stuck_handler, test_never_started)
+    test_sent, test_stop_in_flight, test_stop_cuts, test_stop_with_stuck_handler,
+    test_never_started)

@@ -36,12 +36,19 @@ wait_long(void *service, const struct request *req, struct response *resp, struc
 	return whose(service, req, resp, err);
 }
 
+static enum err_code
+wait_longer(void *service, const struct request *req, struct response *resp, struct err *err)
+{
+	usleep(1500 * 1000);
+	return whose(service, req, resp, err);
+}
+
 static const char *const versions[] = { "1", NULL };
 
 static const struct route routes[] = {
 	{ "GET", "/whose", "1", 0, INLINE, whose, 0 },
 	{ "GET", "/wait", "1", 0, WORKER, wait_long, 0 },
-	{ "GET", "/late", "1", 0, WORKER, wait_long, 50 },
+	{ "GET", "/late", "1", 0, WORKER, wait_longer, 50 },
 };
 
 static const struct route_table table = {
@@ -249,6 +256,14 @@ count_done(void *tag)
 	atomic_fetch_add(&done_calls, 1);
 }
 
+static void
+wait_done(unsigned n)
+{
+	for (int i = 0; i < 6000 && atomic_load(&done_calls) < n; i++)
+		usleep(10 * 1000);
+	ck_assert_uint_eq(atomic_load(&done_calls), n);
+}
+
 static bool
 refused(const char *path)
 {
@@ -287,8 +302,7 @@ START_TEST(test_unlisten)
 	ck_assert_uint_eq(atomic_load(&done_calls), 0);
 	close(idle);
 	serve_wait_open(&s, 0);
-	usleep(50 * 1000);
-	ck_assert_uint_eq(atomic_load(&done_calls), 1);
+	wait_done(1);
 	/* the other one is as it was */
 	idle = serve_connect(s.path);
 	ck_assert(answers(idle));
@@ -343,8 +357,7 @@ START_TEST(test_tag_outlives_job)
 	http_server_unlisten(s.server, id, count_done);
 	serve_wait_open(&s, 0);
 	ck_assert_uint_eq(atomic_load(&done_calls), 0);
-	usleep(500 * 1000);
-	ck_assert_uint_eq(atomic_load(&done_calls), 1);
+	wait_done(1);
 	serve_stop(&s);
 }
 END_TEST

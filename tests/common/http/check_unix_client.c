@@ -588,7 +588,8 @@ START_TEST(test_kept_at_most_four)
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
 	ck_assert_uint_eq(atomic_load(&p.requests), 8 * 50);
-	usleep(50 * 1000);
+	for (int i = 0; i < 1000 && atomic_load(&p.connections) - atomic_load(&p.ended) > 4; i++)
+		usleep(10 * 1000);
 	ck_assert_uint_ge(atomic_load(&p.connections), 8);
 	ck_assert_uint_le(atomic_load(&p.connections) - atomic_load(&p.ended), 4);
 	unix_client_free(c);
@@ -632,9 +633,10 @@ START_TEST(test_kept_broke)
 
 		peer_start(&p);
 		c = client_of(&p, 5000);
-		for (int i = 0; i < 3; i++) {
+		for (unsigned i = 0; i < 3; i++) {
 			call_ok(c, idempotent);
-			usleep(20 * 1000);
+			while (atomic_load(&p.ended) <= i)
+				usleep(1000);
 		}
 		ck_assert_uint_eq(atomic_load(&p.requests), 3);
 		unix_client_free(c);
@@ -802,7 +804,7 @@ START_TEST(test_deadline)
 		began = clock_mono_ms();
 		ck_err(unix_client_call(c, &call, &reply, &err), ERR_TIMEOUT);
 		ck_assert_uint_ge(clock_mono_ms() - began, 190);
-		ck_assert_uint_lt(clock_mono_ms() - began, 1000);
+		ck_assert_uint_lt(clock_mono_ms() - began, 10000);
 		unix_client_free(c);
 		peer_stop(&p);
 	}
@@ -858,7 +860,7 @@ START_TEST(test_signals)
 	ck_err(unix_client_call(c, &call, &reply, &err), ERR_TIMEOUT);
 	alarms(false);
 	ck_assert_uint_ge(clock_mono_ms() - began, 190);
-	ck_assert_uint_lt(clock_mono_ms() - began, 1000);
+	ck_assert_uint_lt(clock_mono_ms() - began, 10000);
 	unix_client_free(c);
 	close(p.fd);
 }
@@ -879,7 +881,7 @@ START_TEST(test_backlog_full)
 	waiting[0] = serve_connect(path);
 	began = clock_mono_ms();
 	ck_err(unix_client_call(c, &get, &reply, &err), ERR_TIMEOUT);
-	ck_assert_uint_lt(clock_mono_ms() - began, 1000);
+	ck_assert_uint_lt(clock_mono_ms() - began, 10000);
 	unix_client_free(c);
 	close(waiting[0]);
 	close(fd);

@@ -228,7 +228,7 @@ runs(pid_t pid)
 static void
 expect_gone(pid_t pid)
 {
-	for (int i = 0; i < 200 && runs(pid); i++)
+	for (int i = 0; i < 1500 && runs(pid); i++)
 		usleep(20000);
 	ck_assert(!runs(pid));
 }
