@@ -152,6 +152,8 @@ kind_of(const struct provider_key *key, enum provider_kind *ret, struct err *err
 	*ret = strcmp(algorithm, "ECDSA") == 0 ? PROVIDER_EC
 	       : strcmp(algorithm, "RSA") == 0 ? PROVIDER_RSA
 					       : PROVIDER_ANY;
+	if (strcmp(algorithm, "EdDSA") == 0)
+		return err_set(err, ERR_INVALID, "Ed25519 keys are not for use through OpenSSL");
 	if (*ret == PROVIDER_ANY)
 		return err_set(err, ERR_PROTOCOL, "keyd's key is of an unknown algorithm");
 	return ERR_OK;
@@ -162,7 +164,7 @@ provider_key_open(const struct provider *p, const struct key_uri *uri, enum prov
     struct provider_key **ret, struct err *err)
 {
 	AUTO(provider_keyp) struct provider_key *key = calloc(1, sizeof(*key));
-	enum provider_kind kind;
+	enum provider_kind kind = PROVIDER_ANY;
 
 	if (!key)
 		return err_nomem(err);

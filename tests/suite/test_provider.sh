@@ -315,6 +315,9 @@ refused() { # refused WHAT URI SAID [CNF]: an error of ours that says why, and n
 }
 refused "absent key" keyd:id=none "refused by keyd::*a parameter has an invalid value: is there a key pair of that id*"
 refused "foreign handle" keyd:handle=ek1.AAAA "refused by keyd::*invalid handle*"
+http "$S" POST "/keypair?$V" '{"keyId":"ed","preferredAlgorithms":"ed25519"}'
+answer "an Ed25519 key: made" 200
+refused "an Ed25519 key" keyd:id=ed "not possible with this key::*Ed25519 keys are not for use through OpenSSL"
 refused "trap 10: no attribute" keyd:ec "malformed key URI::*expected id=... or handle=..."
 refused "trap 10: repeated" "keyd:id=ec;id=ec" "malformed key URI::*more than one*"
 refused "trap 10: unknown" "keyd:id=ec;pin=1" "malformed key URI::*other than id and handle"
