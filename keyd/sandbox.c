@@ -101,6 +101,7 @@ const struct sandbox_role keyd_worker_vendor_sandbox = {
 	.name = "keyd: worker-vendor",
 	.calls = vendor_calls,
 	.families = unix_only,
+	.foreign = true,
 };
 
 /* One whose configuration says `network = true`: an HSM on the network. */
@@ -119,6 +120,7 @@ const struct sandbox_role keyd_worker_network_sandbox = {
 	.name = "keyd: worker-network",
 	.calls = network_calls,
 	.families = network,
+	.foreign = true,
 };
 
 /* --- a filter outlives exec, so a spawner is allowed what its workers will be */

@@ -42,12 +42,13 @@ extern const struct sandbox_calls
 extern const struct sandbox_calls
     sandbox_spawn; /* the spawner; with sandbox_runtime and what its roles need, see spawn.h */
 
+/* At most 80 calls; 90 where it is foreign, and 110 with sandbox_spawn, whose filter is the union of its children's. */
 struct sandbox_role {
 	const char *name; /* as in `--sandbox-probe` and the process table */
-	const struct sandbox_calls *const
-	    *calls; /* NULL-terminated; together at most 90 calls, with sandbox_spawn 110 */
+	const struct sandbox_calls *const *calls; /* NULL-terminated */
 	const int *families; /* AF_* that socket() may name, AF_UNSPEC-terminated */
 	bool engine;	     /* may reach the container engine's socket */
+	bool foreign;	     /* runs a library that others made, for whatever hardware */
 };
 
 #define SANDBOX_PATHS_MAX 48

@@ -18,9 +18,10 @@
 #include "base/mem.h"
 #include "platform/sandbox_impl.h"
 
-#define CALLS_MAX 90  /* names in one role */
-#define UNION_MAX 110 /* in a spawner's, which holds those of all that it starts */
-#define NUMBERS	  512 /* system call numbers that the handler has names for */
+#define CALLS_MAX   80	/* names in one role */
+#define FOREIGN_MAX 90	/* in one that cannot know what it will need */
+#define UNION_MAX   110 /* in a spawner's, which holds those of all that it starts */
+#define NUMBERS	    512 /* system call numbers that the handler has names for */
 
 #define EXIT_REFUSED 159 /* 128 + SIGSYS, as a shell shows it */
 
@@ -317,7 +318,7 @@ calls_max(const struct sandbox_role *role)
 	for (size_t g = 0; role->calls[g]; g++)
 		if (role->calls[g] == &sandbox_spawn)
 			return UNION_MAX;
-	return CALLS_MAX;
+	return role->foreign ? FOREIGN_MAX : CALLS_MAX;
 }
 
 static enum err_code

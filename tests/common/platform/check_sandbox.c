@@ -265,8 +265,8 @@ START_TEST(test_declaration)
 	static const char *const wrong_names[] = { "no_such_call", NULL };
 	static const struct sandbox_calls wrong = { "", wrong_names };
 	static const struct sandbox_calls *const wrong_calls[] = { &wrong, NULL };
-	static const struct sandbox_role wrong_role = { "wrong", wrong_calls, NULL, false };
-	/* a second name for each of 81 calls: only the count matters */
+	static const struct sandbox_role wrong_role = { .name = "wrong", .calls = wrong_calls };
+	/* only the count matters */
 	static const char *const many_names[] = { "read", "write", "close", "fstat", "poll",
 		"lseek", "mmap", "mprotect", "munmap", "brk", "rt_sigaction", "rt_sigprocmask",
 		"rt_sigreturn", "ioctl", "pread64", "pwrite64", "readv", "writev", "access", "pipe",
@@ -282,13 +282,18 @@ START_TEST(test_declaration)
 		"fchown", NULL };
 	static const struct sandbox_calls many = { "", many_names };
 	static const struct sandbox_calls *const many_calls[] = { &many, NULL };
-	static const struct sandbox_role many_role = { "many", many_calls, NULL, false };
+	static const struct sandbox_role many_role = { .name = "many", .calls = many_calls };
+	static const struct sandbox_role foreign_role = {
+		.name = "foreign", .calls = many_calls, .foreign = true
+	};
 	struct err err = { 0 };
 
 	ck_assert_uint_eq(ARRAY_LEN(many_names) - 1, 91);
 	ck_err(sandbox_apply(&wrong_role, NULL, SANDBOX_KILL, &err), ERR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "no_such_call is no system call"));
 	ck_err(sandbox_apply(&many_role, NULL, SANDBOX_KILL, &err), ERR_INTERNAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "more than 80"));
+	ck_err(sandbox_apply(&foreign_role, NULL, SANDBOX_KILL, &err), ERR_INTERNAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "more than 90"));
 }
 END_TEST
