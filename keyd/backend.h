@@ -83,14 +83,12 @@ struct backend_config {
 	bool any_id;	     /* other ids may live here, too */
 	const char *library; /* pkcs11, plugin: the vendor's shared object */
 	const char *token;   /* pkcs11: URI of the token for other ids; NULL: none */
-	const char
-	    *wrap; /* file: what encrypts keys at rest, "tpm" or "credential"; NULL: nothing */
-	const char *tpmd; /* path of tpmd's socket; NULL: the contract's */
+	const char *wrap;    /* file: encrypts at rest, "tpm" or "credential"; NULL: nothing does */
+	const char *tpmd;    /* path of tpmd's socket; NULL: the contract's */
 	const struct backend_parameter *parameters;
 	size_t n_parameters;
 	void *notes; /* BACKEND_NOTES_LEN bytes, zero at first, that outlive a worker; NULL: none */
-	struct remote *
-	    remote; /* the worker process that does the work (remote.h); NULL in the worker itself */
+	struct remote *remote; /* who does the work, a worker (remote.h); NULL in that itself */
 };
 
 /* The own place of an id, or NULL. */

@@ -29,8 +29,8 @@ struct keyd_config_backend {
 	char *wrap;    /* file: "tpm" or "credential" */
 	bool worker;   /* file: in a process of its own, as the others always are */
 	bool network;  /* its worker may open network connections */
-	FIELDS_LIST(char *)
-	paths; /* files and directories that its worker may write, besides what keyd knows that it needs */
+	/* files and directories that its worker may write, besides what keyd knows that it needs */
+	FIELDS_LIST(char *) paths;
 	int64_t deadline_ms;   /* of one call; 0: KEYD_DEADLINE_MS, of a TPM KEYD_TPM_DEADLINE_MS */
 	fields_map parameters; /* plugin: handed to it */
 };

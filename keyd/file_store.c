@@ -287,7 +287,6 @@ file_store_change(const struct file_store *s, const char *path, bool wrapped, en
 	AUTO(fd_closep) int held = -1;
 	AUTO(bytes_done) struct bytes raw = { 0 };
 	AUTO(bytes_done) struct bytes content = { 0 };
-
 	enum err_code code;
 
 	*ret = FILE_GONE;

@@ -17,8 +17,7 @@
 struct layout {
 	struct stores_config stores; /* borrows from here and from the configuration */
 	struct store_config store[STORES_MAX];
-	const struct keyd_config_backend
-	    *from[STORES_MAX]; /* of each store; NULL: none of [backends] */
+	const struct keyd_config_backend *from[STORES_MAX]; /* NULL: none of [backends] */
 	/* arrays behind it */
 	struct backend_preloaded *preloaded[STORES_MAX];
 	struct backend_parameter *parameters[STORES_MAX];

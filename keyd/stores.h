@@ -20,8 +20,7 @@ struct stores;
 
 /* One place. */
 struct store_config {
-	const struct backend
-	    *backend;		     /* the kind that does the work, here or in a worker process */
+	const struct backend *backend; /* the kind that does the work, here or in a worker */
 	const struct backend *front; /* what stands here for a worker process (remote.h), or NULL */
 	bool by_rule;		     /* lives outside the order of 3. */
 	struct backend_config config; /* mech is filled in by stores_open */
