@@ -54,6 +54,7 @@ struct tpm {
 
 	pthread_mutex_t lock; /* over the line; not held while the TPM works */
 	bool taken;
+	uint64_t taken_ms; /* since when, as clock_mono_ms() counts */
 	struct tpm_turn *first, **last;
 
 	/* of the one whose turn it is: ESAPI is not thread-safe */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "tpmd/tpm_priv.h"
 
 /* In what order callers have the TPM. */
@@ -30,8 +31,10 @@ take_or_queue(struct tpm *t, struct tpm_turn *turn)
 	turn->chosen = false;
 	pthread_mutex_lock(&t->lock);
 	is_free = !t->taken;
-	t->taken = true;
-	if (!is_free) {
+	if (is_free) {
+		t->taken = true;
+		t->taken_ms = clock_mono_ms();
+	} else {
 		*t->last = turn;
 		t->last = &turn->next;
 	}
@@ -72,6 +75,19 @@ leave(struct tpm *t, struct tpm_turn *turn)
 	return !chosen;
 }
 
+/* Whoever reads it is to see one that hangs. */
+static enum err_code
+busy(struct tpm *t, struct err *err)
+{
+	uint64_t taken_ms;
+
+	pthread_mutex_lock(&t->lock);
+	taken_ms = clock_mono_ms() - t->taken_ms;
+	pthread_mutex_unlock(&t->lock);
+	return err_set(err, ERR_BUSY, "the TPM is busy: at one call for %llu s",
+	    (unsigned long long)(taken_ms / 1000));
+}
+
 enum err_code
 tpm_take(struct tpm *t, struct tpm_turn *turn, unsigned wait_ms, struct err *err)
 {
@@ -80,7 +96,7 @@ tpm_take(struct tpm *t, struct tpm_turn *turn, unsigned wait_ms, struct err *err
 	sem_init(&turn->come, 0, 0);
 	mine = take_or_queue(t, turn) || await(turn, wait_ms) || !leave(t, turn);
 	sem_destroy(&turn->come);
-	return mine ? ERR_OK : err_set(err, ERR_BUSY, "the TPM is busy");
+	return mine ? ERR_OK : busy(t, err);
 }
 
 void
@@ -95,6 +111,7 @@ tpm_pass(struct tpm *t)
 		if (!t->first)
 			t->last = &t->first;
 		next->chosen = true;
+		t->taken_ms = clock_mono_ms();
 	} else {
 		t->taken = false;
 	}

@@ -4,7 +4,7 @@
 # shellcheck source=tests/suite/lib.sh
 . "$(dirname "$0")/lib.sh"
 suite_begin "tpmd and a software TPM"
-for tool in swtpm tpm2_readpublic jq curl openssl xxd socat; do need_tool $tool || exit 77; done
+for tool in swtpm tpm2_readpublic jq curl openssl xxd socat ss; do need_tool $tool || exit 77; done
 
 # shellcheck source=tests/suite/tpm.sh
 . "$(dirname "$0")/tpm.sh"
@@ -305,6 +305,21 @@ tpm_start
 sign "$T/hello"
 answer "TPM by name, after it came back" 200
 stop tpmd
+
+# --- a TPM that hangs: tpmd ends all the same
+tpmd_start
+before=$(date +%s)
+kill -STOP "${PID[swtpm]}"
+sign "$T/hello" &
+busy=$!
+at_work() { ss -Htn state established "dport = :$TPM_PORT" | grep -q .; }
+wait_for 10 at_work
+ok "a call hangs" $?
+stop tpmd
+is "ends in order beside it" $? 0
+ok "in time" $(($(date +%s) - before > 40))
+kill -CONT "${PID[swtpm]}"
+wait $busy
 
 # --- another index, and a TPM that is not there
 config 'auth_key_index = 512'

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tpmd/tpm_priv.h"
@@ -30,6 +31,7 @@ struct caller {
 	unsigned wait_ms;
 	bool was_begun;
 	atomic_bool left;
+	struct err err;
 	enum err_code code;
 	struct tpm_turn turn;
 };
@@ -50,10 +52,9 @@ static void *
 call(void *ctx)
 {
 	struct caller *c = ctx;
-	struct err err = { 0 };
 
 	c->turn = (struct tpm_turn){ .begin = begin, .ctx = c };
-	c->code = tpm_take(&tpm, &c->turn, c->wait_ms, &err);
+	c->code = tpm_take(&tpm, &c->turn, c->wait_ms, &c->err);
 	if (!c->code) {
 		order[done++] = c->number;
 		tpm_pass(&tpm);
@@ -127,6 +128,7 @@ START_TEST(test_wait)
 	for (unsigned i = 0; i < 3; i++) {
 		pthread_join(leaves[i].thread, NULL);
 		ck_assert_int_eq(leaves[i].code, ERR_BUSY);
+		ck_assert_ptr_nonnull(strstr(leaves[i].err.text, "at one call for "));
 		ck_assert(!leaves[i].was_begun);
 	}
 	start(&stays[2], 2, LONG_MS);
