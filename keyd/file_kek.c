@@ -13,8 +13,9 @@
 #include "keyd/wrap.h"
 
 #define CREDENTIAL "edgekeep-kek"
-#define BLOB_MAX   4096 /* bytes of kek.tpm: JSON with the two parts of a sealed object */
-#define FIRST_MS   100	/* before the second try; twice as long each time */
+#define BLOB_MAX   4096	 /* bytes of kek.tpm: JSON with the two parts of a sealed object */
+#define FIRST_MS   100	 /* before the second try; twice as long each time */
+#define CALL_MS	   10000 /* of a try: all of them are over before systemd takes a start for failed */
 
 /* --- a systemd credential */
 
@@ -84,7 +85,7 @@ once(struct tpmd_client *tpmd, struct sealing *s, struct err *err)
 static enum err_code
 ask_tpmd(const char *socket, struct sealing *s, struct err *err)
 {
-	const struct unix_client_config config = { .path = socket };
+	const struct unix_client_config config = { .path = socket, .timeout_ms = CALL_MS };
 	struct tpmd_client *tpmd;
 	enum err_code code;
 

@@ -10,7 +10,7 @@
  *   "tpm"         made at random and sealed by tpmd; the sealed blob is <homedir>/kek.tpm, never replaced
  *
  * Called before the policy: it opens what a serving keyd may not, and asks a tpmd that is out of reach or busy
- * FILE_KEK_TRIES times, within some 6 s.
+ * FILE_KEK_TRIES times, within some 6 s, or 80 s where the TPM hangs.
  * may_make: a KEK may be made where there is none yet; false where something is already wrapped, so that it is missing.
  * ERR_INTERNAL with cause and remedy, whatever is wrong: keys that were to be encrypted are not written plain.
  */
