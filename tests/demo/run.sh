@@ -51,8 +51,8 @@ step "device $(jq -r '.spec.deviceId + " provisioned on " + .spec.hubName' <<<"$
 device_engine_ready || die "the container engine did not start"
 device_image || die "the image could not be imported"
 step "engine $(docker version -f '{{.Server.Version}}') with the demo's image"
+step "edged starts, uid $((UID0 + 5)), and will start the agent's container"
 device_edged
-step "edged serves, uid $((UID0 + 5)), and will start the agent's container"
 
 # --- watch the agent and its modules do their work; each line has the time at which the engine got it from the container
 shown="" before=""
@@ -69,7 +69,7 @@ watch() {
 	case $shown in *"refused with 403"* | *FAILED*) return 0 ;; esac
 	return 1
 }
-until=$((SECONDS + 40))
+until=$((SECONDS + 150)) # some seconds, where nothing else keeps the machine busy
 until watch || [ $SECONDS -ge $until ]; do sleep 0.2; done
 step "edgekeep status says:"
 "$BIN/edgekeep" status --run "$RUN" --edged "$RUN/mgmt.sock" | sed 's/^/    /'

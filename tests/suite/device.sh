@@ -59,7 +59,12 @@ device_engine_gone() {
 	stop dockerd >/dev/null 2>&1
 	umount /etc/hosts 2>/dev/null
 	grep -o " $T/[^ ]*" /proc/self/mounts | sort -r | xargs -r -n1 umount -l 2>/dev/null
+	# as long as a process of a container is on its way out, its group cannot go
+	wait_for 3 no_groups
+}
+no_groups() {
 	find /sys/fs/cgroup -maxdepth 3 -depth -type d -path "*/${T##*/}*" -exec rmdir {} \; 2>/dev/null
+	[ -z "$(find /sys/fs/cgroup -maxdepth 3 -type d -path "*/${T##*/}*" -print -quit)" ]
 }
 
 # What an operator would have in /etc/aziot.  DEMO_BREAK goes on to the demo's containers.

@@ -172,11 +172,17 @@ delete_all() {
 	done
 }
 nothing() { # nothing WHAT PID [--unlocked] FILE...: no secret is there
-	local what=$1 pid=$2 how=()
+	local what=$1 pid=$2 how=() status
 	shift 2
 	[ "$1" != --unlocked ] || { how=("$1") && shift; }
-	"$SCAN" "${how[@]}" "$pid" "$@" >"$T/found" 2>&1
-	is "$what" "$? $(head -20 "$T/found")" "0 "
+	# a busy machine comes later to what it does at once; a copy that is forgotten stays
+	for _ in 1 2 3 4 5; do
+		"$SCAN" "${how[@]}" "$pid" "$@" >"$T/found" 2>&1
+		status=$?
+		[ $status -eq 1 ] || break
+		sleep 0.2
+	done
+	is "$what" "$status $(head -20 "$T/found")" "0 "
 }
 closed() { # closed NAME PID: neither dumpable nor open to its own user
 	is "$1: no core file" "$(awk '/^Max core file size/ {print $5, $6}' "/proc/$2/limits")" "0 0"
