@@ -7,7 +7,7 @@
 #include "keyd/backend.h"
 #include "keyd/cache.h"
 #include "keyd/mech.h"
-#include "keyd/pkcs11_token.h"
+#include "keyd/pkcs11_public.h"
 #include "platform/pool.h"
 
 #define BASE_URI "pkcs11:token=tok?pin-value=1234"
@@ -89,6 +89,69 @@ hmac_under(const char *id)
 
 	return hmac_of(key);
 }
+
+/* r and s side by side, as tokens have them, and as X.690 8.3 has INTEGERs: as short as can be, with a zero before a high bit */
+static const struct {
+	const char *what;
+	size_t half;
+	const char *raw, *der;
+} signatures[] = {
+	{ "small", 32,
+	    "0000000000000000000000000000000000000000000000000000000000000001"
+	    "000000000000000000000000000000000000000000000000000000000000007f",
+	    "300602010102017f" },
+	{ "the high bit", 32,
+	    "8000000000000000000000000000000000000000000000000000000000000000"
+	    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	    "3046022100800000000000000000000000000000000000000000000000000000"
+	    "0000000000022100ffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffffff" },
+	{ "a high bit behind zeros", 32,
+	    "0000800101010101010101010101010101010101010101010101010101010101"
+	    "0000000000000000000000000000000000000000000000000000000000000080",
+	    "3025021f00800101010101010101010101010101010101010101010101010101"
+	    "01010102020080" },
+	{ "leading zeros", 32,
+	    "0000007f02020202020202020202020202020202020202020202020202020202"
+	    "7f00000000000000000000000000000000000000000000000000000000000000",
+	    "3041021d7f020202020202020202020202020202020202020202020202020202"
+	    "0202207f00000000000000000000000000000000000000000000000000000000"
+	    "000000" },
+	{ "zero, which is no signature but is no reason to fail", 32,
+	    "0000000000000000000000000000000000000000000000000000000000000000"
+	    "0000000000000000000000000000000000000000000000000000000000000000",
+	    "3006020100020100" },
+	{ "P-521, whose length takes two bytes", 66,
+	    "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffff00ffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffff",
+	    "308188024201ffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffff024200ffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+	    "ffffffffffffffffffffff" },
+};
+
+START_TEST(test_signature_der)
+{
+	struct bytes none = { 0 };
+	struct err err = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(signatures); i++) {
+		AUTO(bytes_done) struct bytes raw = support_hex(signatures[i].raw);
+		AUTO(bytes_done) struct bytes want = support_hex(signatures[i].der);
+		AUTO(bytes_done) struct bytes der = { 0 };
+
+		ck_ok(pkcs11_ecdsa_der(&raw, signatures[i].half, &der, &err));
+		ck_assert_msg(bytes_equal(&der, &want), "%s", signatures[i].what);
+		raw.len--;
+		ck_err(pkcs11_ecdsa_der(&raw, signatures[i].half, &none, &err), ERR_PROTOCOL);
+		raw.len++;
+	}
+}
+END_TEST
 
 /* What RFC 5480 puts before the point of a public key. */
 #define SPKI_P256 "3059301306072a8648ce3d020106082a8648ce3d030107034200"
@@ -1014,6 +1077,30 @@ ask_all(struct key *key, const char *fault, bool writing)
 	(void)!pkcs11_backend.remove(ctx, "other", &err);
 }
 
+/* contracts/pkcs11.md 4: some tokens give the point without the OCTET STRING around it */
+START_TEST(test_bare_point)
+{
+	AUTO(bytes_done) struct bytes wrapped = { 0 };
+	AUTO(bytes_done) struct bytes bare = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.library = shim();
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "p256", KEY_EC_P256, &err));
+	ck_ok(pkcs11_backend.create_pair(ctx, "p384", KEY_EC_P384, &err));
+	wrapped = point_of("p384");
+	support_write(support_path("fault"), "C_GetAttributeValue bare");
+	bare = point_of("p384");
+	ck_assert(bytes_equal(&wrapped, &bare));
+	key = find("p256");
+	judge_ecdsa(key, "p256", SPKI_P256, 32);
+	end();
+}
+END_TEST
+
 /* Where no answer came the PIN may have been at fault: it is sent again only where the token counts nothing wrong. */
 START_TEST(test_pin_unanswered)
 {
@@ -1188,8 +1275,8 @@ START_TEST(test_hostile)
 }
 END_TEST
 
-TEST_MAIN("keyd/pkcs11", test_pairs, test_keys, test_import, test_move_and_remove, test_token_away,
-    test_token_late, test_token_replaced, test_two_tokens, test_pin, test_pin_of_three_names,
-    test_notes, test_pin_unanswered, test_no_pin, test_foreign_keys, test_always_authenticate,
-    test_upstream_keys, test_preloaded, test_library, test_spy, test_would_block, test_threads,
-    test_session_count, test_hostile)
+TEST_MAIN("keyd/pkcs11", test_signature_der, test_pairs, test_keys, test_import,
+    test_move_and_remove, test_token_away, test_token_late, test_token_replaced, test_two_tokens,
+    test_pin, test_pin_of_three_names, test_notes, test_pin_unanswered, test_no_pin,
+    test_foreign_keys, test_always_authenticate, test_upstream_keys, test_preloaded, test_library,
+    test_spy, test_would_block, test_threads, test_bare_point, test_session_count, test_hostile)

@@ -13,6 +13,7 @@
  *	rvs		it fails with each error of the standard in turn
  *	length WORD	what it says of lengths or counts is a lie: long, zero, max
  *	garbage		what it gives back is no more than that
+ *	bare		(C_GetAttributeValue) points stand in no OCTET STRING
  *	missing		(C_GetFunctionList) the list has no C_Sign
  *	flags NUMBER	(C_GetTokenInfo) the token has these besides
  *	without NUMBER	(C_GetMechanismList) this mechanism is not there
@@ -266,6 +267,21 @@ s_C_FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *objects, CK_ULONG m
 	return rv;
 }
 
+/* Points are short enough for a length of one byte. */
+static void
+strip(CK_ATTRIBUTE *attribute)
+{
+	unsigned char *value = attribute->pValue;
+	struct fault f;
+
+	if (attribute->type != CKA_EC_POINT || !value || attribute->ulValueLen < 2 ||
+	    attribute->ulValueLen > 129 || !fault_of("C_GetAttributeValue", &f) ||
+	    strcmp(f.what, "bare") != 0)
+		return;
+	attribute->ulValueLen -= 2;
+	memmove(value, value + 2, attribute->ulValueLen);
+}
+
 static CK_RV
 s_C_GetAttributeValue(
     CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *template, CK_ULONG n)
@@ -277,6 +293,8 @@ s_C_GetAttributeValue(
 	rv = real->C_GetAttributeValue(session, object, template, n);
 	for (CK_ULONG i = 0; i < n; i++)
 		lie("C_GetAttributeValue", template[i].pValue, &template[i].ulValueLen, 1);
+	for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++)
+		strip(&template[i]);
 	return rv;
 }
 
