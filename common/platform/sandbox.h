@@ -19,9 +19,10 @@ enum sandbox_access {
 /*
  * A group of system calls that are allowed together, by libseccomp name, and why.  Some calls are allowed with some
  * arguments only (the table of guards in sandbox_filter.c): clone makes threads only, mmap and mprotect no executable
- * memory, socket the role's families, socketpair AF_UNIX, ioctl FIONREAD, prctl a thread's name, prlimit64 reading, tgkill our
- * own threads.  "name:word" is a wider or another form: "clone:fork", "mmap:exec", "mprotect:exec", "ioctl:pidfd"
- * (PIDFD_GET_INFO), "ioctl:device" (all but most of terminals'), "prctl:any", "prlimit64:any", "tgkill:any".  clone3 is ENOSYS for everybody.
+ * memory, socket the role's families, socketpair AF_UNIX, ioctl FIONREAD, fcntl nothing of signals, prctl a thread's name,
+ * prlimit64 reading, tgkill our own threads.  "name:word" is a wider or another form: "clone:fork", "mmap:exec",
+ * "mprotect:exec", "ioctl:pidfd" (PIDFD_GET_INFO), "ioctl:device" (all but sockets' and most of terminals'), "prctl:any",
+ * "prlimit64:any", "tgkill:any".  clone3 is ENOSYS for everybody.
  */
 struct sandbox_calls {
 	const char *why;

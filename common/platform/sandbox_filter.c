@@ -1,5 +1,6 @@
 #include <asm/termbits.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/prctl.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -245,22 +246,44 @@ allow_setsockopt(scmp_filter_ctx ctx, struct err *err)
 	return allow(ctx, "setsockopt", &other, err);
 }
 
+/* Not what has the kernel send a signal, to whomever (F_SETOWN, F_SETSIG): copies, flags, locks, seals. */
+static enum err_code
+allow_fcntl(scmp_filter_ctx ctx, struct err *err)
+{
+	static const struct scmp_arg_cmp want[] = {
+		{ 1, SCMP_CMP_MASKED_EQ, 0xfffffff8, 0 }, /* F_DUPFD to F_SETLKW */
+		{ 1, SCMP_CMP_MASKED_EQ, 0xfffffffc, F_OFD_GETLK },
+		{ 1, SCMP_CMP_MASKED_EQ, 0xfffffffe, F_DUPFD_CLOEXEC }, /* and F_SETPIPE_SZ */
+		{ 1, SCMP_CMP_MASKED_EQ, 0xfffffffc, F_GETPIPE_SZ },	/* to F_GET_SEALS */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		if (allow(ctx, "fcntl", &want[i], err))
+			return err->code;
+	return ERR_OK;
+}
+
 /*
- * What devices and serial lines are asked; but nothing else that terminals know, among which is to type for who sits there.  The
- * type of a command stands in bits 8 to 15, and of a terminal's it is 'T': of any other at least one of them differs.
+ * What devices are asked, and serial lines; but nothing else that terminals or sockets know, among which is to type for who sits
+ * there and to have a signal sent.  The type of a command stands in bits 8 to 15: 'T' for terminals, 0x89 for sockets.  These two
+ * differ in the highest bit, so that any other type differs in one of the rest from that of the two which has its highest.
  */
 static enum err_code
 allow_device_ioctl(scmp_filter_ctx ctx, struct err *err)
 {
-	static const unsigned lines[] = { FIONREAD, TCGETS, TCSETS, TCSETSW, TCSETSF, TCGETS2,
-		TCSETS2, TCSETSW2, TCSETSF2, TCSBRK, TCFLSH, TIOCMGET, TIOCMSET, TIOCMBIS,
-		TIOCMBIC };
+	static const scmp_datum_t no[] = { 'T' << 8, 0x89 << 8 };
+	static const unsigned lines[] = { FIONREAD, FIONBIO, FIOCLEX, TCGETS, TCSETS, TCSETSW,
+		TCSETSF, TCGETS2, TCSETS2, TCSETSW2, TCSETSF2, TCSBRK, TCFLSH, TIOCMGET, TIOCMSET,
+		TIOCMBIS, TIOCMBIC };
 
-	for (scmp_datum_t bit = 0x100; bit <= 0x8000; bit <<= 1) {
-		struct scmp_arg_cmp want = { 1, SCMP_CMP_MASKED_EQ, bit, ~('T' << 8) & bit };
+	for (size_t i = 0; i < ARRAY_LEN(no); i++) {
+		for (scmp_datum_t bit = 0x100; bit < 0x8000; bit <<= 1) {
+			struct scmp_arg_cmp want = { 1, SCMP_CMP_MASKED_EQ, 0x8000 | bit,
+				(no[i] & 0x8000) | (~no[i] & bit) };
 
-		if (allow(ctx, "ioctl", &want, err))
-			return err->code;
+			if (allow(ctx, "ioctl", &want, err))
+				return err->code;
+		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		struct scmp_arg_cmp want = { 1, SCMP_CMP_EQ, lines[i], 0 };
@@ -280,6 +303,8 @@ allow_name(scmp_filter_ctx ctx, const struct sandbox_role *role, const char *nam
 		return allow_socket(ctx, role, err);
 	if (strcmp(name, "setsockopt") == 0 && !has_tcp(role))
 		return allow_setsockopt(ctx, err);
+	if (strcmp(name, "fcntl") == 0)
+		return allow_fcntl(ctx, err);
 	if (strcmp(name, "ioctl:device") == 0)
 		return allow_device_ioctl(ctx, err);
 	if (strcmp(name, "tgkill") == 0) {

@@ -190,6 +190,15 @@ use_guards(void *arg)
 	    errno != (has_inet ? EBADF : ENOPROTOOPT) ||
 	    setsockopt(-1, SOL_SOCKET, SO_RCVBUF, &inet, sizeof(inet)) != -1 || errno != EBADF)
 		return 8;
+	/* copies, flags and locks; but no signals, which the kernel would send for us */
+	if (fcntl(0, F_GETFL) < 0 || fcntl(0, F_DUPFD_CLOEXEC, 0) < 0 ||
+	    fcntl(-1, F_OFD_SETLKW, NULL) != -1 || errno != EBADF || fcntl(-1, F_GET_SEALS) != -1 ||
+	    errno != EBADF)
+		return 9;
+	if (fcntl(0, F_SETOWN, getppid()) != -1 || errno != EPERM ||
+	    fcntl(0, F_SETSIG, SIGKILL) != -1 || errno != EPERM ||
+	    fcntl(0, F_SETOWN_EX, &pair) != -1 || errno != EPERM)
+		return 10;
 	return 0;
 }
 
@@ -211,11 +220,11 @@ END_TEST
 static int
 use_ioctl(void *arg)
 {
-	static const unsigned long lets[] = { FIONREAD, TCGETS, TCSETS, TIOCMGET,
+	static const unsigned long lets[] = { FIONREAD, FIONBIO, TCGETS, TCSETS, TIOCMGET,
 		0x0703 /* I2C_SLAVE */, 0x40046b04 /* SPI_IOC_WR_MAX_SPEED_HZ */,
 		0xc0185500 /* USBDEVFS_CONTROL */ };
-	static const unsigned long refuses[] = { TIOCSTI, TIOCLINUX, TIOCCONS,
-		TIOCSTI | 1ul << 32 };
+	static const unsigned long refuses[] = { TIOCSTI, TIOCLINUX, TIOCCONS, FIOASYNC, FIOSETOWN,
+		SIOCSPGRP, TIOCSTI | 1ul << 32 };
 
 	(void)arg;
 	for (size_t i = 0; i < ARRAY_LEN(lets); i++)
