@@ -12,6 +12,7 @@ struct cache {
 	struct key *chains[CHAINS];
 	struct key *newest, *oldest;
 	size_t n, max;
+	uint64_t clears;
 	struct cache_claim *claims;
 };
 
@@ -129,25 +130,57 @@ cache_get(struct cache *c, const char *id)
 	return key;
 }
 
-void
-cache_put(struct cache *c, struct key *key)
+static void
+put_in(struct cache *c, struct key *key)
 {
-	struct key *same, *last = NULL;
-	struct key **chain;
+	struct key **chain = chain_of(c, key->id);
 
 	key_hold(key);
-	pthread_mutex_lock(&c->lock);
-	same = take_out(c, find(c, key->id));
-	if (c->n == c->max)
-		last = take_out(c, find(c, c->oldest->id));
-	chain = chain_of(c, key->id);
 	key->chain = *chain;
 	*chain = key;
 	age_push(c, key);
 	c->n++;
+}
+
+/* clears NULL: it does not matter. */
+static void
+put_if(struct cache *c, struct key *key, const uint64_t *clears)
+{
+	struct key *same = NULL, *last = NULL;
+
+	pthread_mutex_lock(&c->lock);
+	if (!clears || *clears == c->clears) {
+		same = take_out(c, find(c, key->id));
+		if (c->n == c->max)
+			last = take_out(c, find(c, c->oldest->id));
+		put_in(c, key);
+	}
 	pthread_mutex_unlock(&c->lock);
 	key_put(same);
 	key_put(last);
+}
+
+void
+cache_put(struct cache *c, struct key *key)
+{
+	put_if(c, key, NULL);
+}
+
+void
+cache_put_since(struct cache *c, struct key *key, uint64_t clears)
+{
+	put_if(c, key, &clears);
+}
+
+uint64_t
+cache_clears(struct cache *c)
+{
+	uint64_t clears;
+
+	pthread_mutex_lock(&c->lock);
+	clears = c->clears;
+	pthread_mutex_unlock(&c->lock);
+	return clears;
 }
 
 void
@@ -166,6 +199,9 @@ cache_clear(struct cache *c)
 {
 	struct key *key;
 
+	pthread_mutex_lock(&c->lock);
+	c->clears++;
+	pthread_mutex_unlock(&c->lock);
 	do {
 		pthread_mutex_lock(&c->lock);
 		key = c->oldest ? take_out(c, find(c, c->oldest->id)) : NULL;

@@ -18,6 +18,10 @@ struct key *cache_get(struct cache *c, const char *id);
 void cache_put(struct cache *c, struct key *key);
 void cache_drop(struct cache *c, const char *id);
 void cache_clear(struct cache *c);
+/* How often it was cleared. */
+uint64_t cache_clears(struct cache *c);
+/* As cache_put, unless it was cleared since it said `clears`: the key was found before, and may be an old one. */
+void cache_put_since(struct cache *c, struct key *key, uint64_t clears);
 
 /* Give back a reference; the last one frees the key.  For AUTO(). */
 void key_putp(struct key **key);

@@ -192,13 +192,14 @@ static enum err_code
 open_claimed(struct keys *k, const char *id, struct key **ret, struct err *err)
 {
 	AUTO(key_putp) struct key *key = NULL;
+	uint64_t clears = cache_clears(k->cache);
 
 	*ret = cache_get(k->cache, id); /* who held the claim before may have opened it */
 	if (*ret)
 		return ERR_OK;
 	if (stores_find(k->stores, id, &key, err) || epoch_of(k, id, &key->epoch, err))
 		return err->code;
-	cache_put(k->cache, key);
+	cache_put_since(k->cache, key, clears);
 	*ret = key;
 	key = NULL;
 	return ERR_OK;
@@ -304,6 +305,16 @@ keys_mech(const struct keys *k)
 	return k->mech;
 }
 
+/* After a change.  A preloaded id may share its file with others, which then have changed with it. */
+static void
+forget(struct keys *k, const char *id)
+{
+	if (stores_is_preloaded(k->stores, id))
+		cache_clear(k->cache);
+	else
+		cache_drop(k->cache, id);
+}
+
 /* --- create, import and load */
 
 /* What to make when there is no key of an id. */
@@ -387,6 +398,7 @@ import(struct keys *k, const struct peer *peer, const char *id, unsigned usage,
 {
 	AUTO(cache_release) struct cache_claim claim = { 0 };
 	AUTO(key_putp) struct key *key = NULL;
+	enum err_code code;
 
 	if (policy_allow(k->policy, peer, id, err) || may_block(k, id, err))
 		return err->code;
@@ -396,9 +408,10 @@ import(struct keys *k, const struct peer *peer, const char *id, unsigned usage,
 	if (value->len == 0)
 		return err_set(err, ERR_INTERNAL, "an empty key was to be imported");
 	cache_claim(k->cache, id, &claim);
-	cache_drop(k->cache, id);
-	if (stores_import(k->stores, id, usage, value, err))
-		return err->code == ERR_UNSUPPORTED ? keys_bad_value(err) : err->code;
+	code = stores_import(k->stores, id, usage, value, err);
+	forget(k, id);
+	if (code)
+		return code == ERR_UNSUPPORTED ? keys_bad_value(err) : code;
 	if (open_claimed(k, id, &key, err))
 		return err->code;
 	if (handle_of(k, key, KEY_SYMMETRIC, ret_handle, err))
@@ -465,8 +478,8 @@ keys_move_pair(
 	cache_claim(k->cache, in_order ? from : to, &first);
 	cache_claim(k->cache, in_order ? to : from, &second);
 	code = stores_move(k->stores, from, to, err);
-	cache_drop(k->cache, from);
-	cache_drop(k->cache, to);
+	forget(k, from);
+	forget(k, to);
 	if (code == ERR_NOT_FOUND)
 		return err_wrap_code(err, ERR_INTERNAL, "there is no key to move");
 	return code == ERR_INVALID || code == ERR_UNSUPPORTED ? keys_bad_value(err) : code;
@@ -492,7 +505,7 @@ delete_claimed(struct keys *k, const struct handle *h, struct err *err)
 	code = epoch_raise(k->epochs_dir, h->id, err);
 	if (code == ERR_OK)
 		code = stores_remove(k->stores, h->id, err);
-	cache_drop(k->cache, h->id);
+	forget(k, h->id);
 	return code;
 }
 

@@ -111,19 +111,33 @@ is_nowhere(const struct stores *s, const char *id)
 	return false;
 }
 
+static struct store *
+store_of_preloaded(struct stores *s, const char *id)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (backend_preloaded_uri(&s->at[i].config, id))
+			return &s->at[i];
+	return NULL;
+}
+
+bool
+stores_is_preloaded(struct stores *s, const char *id)
+{
+	return store_of_preloaded(s, id) != NULL;
+}
+
 static struct places
 places_of(struct stores *s, const char *id)
 {
+	struct store *preloaded = store_of_preloaded(s, id), *ruled;
 	struct places p = { 0 };
-	struct store *ruled;
 
 	if (is_nowhere(s, id))
 		return p;
-	for (size_t i = 0; i < s->n; i++)
-		if (backend_preloaded_uri(&s->at[i].config, id)) {
-			p.at[p.n++] = &s->at[i];
-			return p;
-		}
+	if (preloaded) {
+		p.at[p.n++] = preloaded;
+		return p;
+	}
 	if (s->config->n_rules > 0) {
 		ruled = store_by_rule(s, id);
 		if (ruled && ruled->config.any_id)

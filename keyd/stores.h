@@ -49,6 +49,8 @@ enum err_code stores_open(const struct stores_config *config, const struct mech 
     struct stores **ret, struct err *err) MUST_CHECK;
 void stores_close(struct stores *s);
 
+/* Has the id a place of its own, which other ids may share? */
+bool stores_is_preloaded(struct stores *s, const char *id);
 /*
  * The pool whose threads may wait for the places of an id: that of the first worker process among them, so that one which hangs
  * holds up nobody else; NULL: any will do.

@@ -99,6 +99,29 @@ START_TEST(test_many)
 }
 END_TEST
 
+/* What was found before all was dropped may be old, and is not kept. */
+START_TEST(test_since)
+{
+	struct cache *c = NULL;
+	struct key *late = new_key("a");
+	struct err err = { 0 };
+	uint64_t clears;
+
+	ck_ok(cache_new(2, &c, &err));
+	clears = cache_clears(c);
+	cache_put_since(c, late, clears);
+	ck_assert(has(c, "a"));
+	cache_clear(c);
+	cache_put_since(c, late, clears);
+	ck_assert(!has(c, "a"));
+	cache_put_since(c, late, cache_clears(c));
+	ck_assert(has(c, "a"));
+	key_putp(&late);
+	cache_free(c);
+	ck_assert_int_eq(alive, 0);
+}
+END_TEST
+
 /* A key in use outlives its place in the cache. */
 START_TEST(test_reference)
 {
@@ -163,4 +186,4 @@ START_TEST(test_claims)
 }
 END_TEST
 
-TEST_MAIN("keyd/cache", test_bound, test_many, test_reference, test_claims)
+TEST_MAIN("keyd/cache", test_bound, test_many, test_reference, test_since, test_claims)

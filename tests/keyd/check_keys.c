@@ -392,6 +392,42 @@ START_TEST(test_no_homedir)
 }
 END_TEST
 
+/* Two names of one file: what is done by one counts for the other at once, as upstream reads it anew each time. */
+START_TEST(test_shared_file)
+{
+	AUTO(str_freep) char *uri = NULL;
+	struct backend_preloaded both[] = { { "one", NULL }, { "other", NULL } };
+	struct store_config file = fixture_store();
+	const struct keys_config config = fixture_config(&file);
+	struct bytes value = { (uint8_t *)"imported", 8 };
+	struct err err = { 0 };
+
+	begin();
+	ck_ok(str_format(&uri, &err, "file://%s", support_path("home/shared.key")));
+	both[0].uri = both[1].uri = uri;
+	file.config.preloaded = both;
+	file.config.n_preloaded = ARRAY_LEN(both);
+	keys_close(keyd.keys);
+	ck_ok(keys_open(&config, keyd.policy, &keyd.keys, &err));
+	{
+		AUTO(str_freep) char *one = create("one");
+		AUTO(str_freep) char *other = create("other");
+		AUTO(str_freep) char *again = NULL;
+		AUTO(bytes_done) struct bytes first = mac_of(one);
+		AUTO(bytes_done) struct bytes same = mac_of(other);
+		AUTO(bytes_done) struct bytes changed = { 0 };
+
+		ck_assert(bytes_equal(&first, &same));
+		ck_ok(keys_create(keyd.keys, &root, "one", KEYD_USE_SIGN, &value, &again, &err));
+		changed = mac_of(other);
+		ck_assert(!bytes_equal(&first, &changed));
+		ck_ok(keys_delete(keyd.keys, &root, one, &err));
+		is_dead(other);
+	}
+	fixture_end();
+}
+END_TEST
+
 /* architecture.md 3, TRY: on a polling thread nothing waits, and what would wait has done nothing yet */
 START_TEST(test_would_block)
 {
@@ -735,5 +771,5 @@ START_TEST(test_derives_nothing)
 END_TEST
 
 TEST_MAIN("keyd/keys", test_preferences, test_existing_pair, test_epochs, test_move, test_derive,
-    test_ids, test_damaged, test_secret, test_no_homedir, test_would_block, test_no_file, test_race,
-    test_churn, test_create_beside_delete, test_derives_nothing)
+    test_ids, test_damaged, test_secret, test_no_homedir, test_shared_file, test_would_block,
+    test_no_file, test_race, test_churn, test_create_beside_delete, test_derives_nothing)
