@@ -93,6 +93,15 @@ hang_up() {
 	rm -f "$T/to"
 }
 
+# after WHAT FILE...: where keyd's front must not have them, it does not after this step alone; a later one might write over it
+FRONT=
+after() {
+	local what=$1
+	shift
+	[ -n "$FRONT" ] || return 0
+	sleep 0.1
+	nothing "$what: not in keyd's front" "$FRONT" "$@"
+}
 # Every kind of key made and used, its secret parts noted; handles in H.
 declare -A H
 number() { # number NAME PEM-FILE LABEL: of openssl's text, without a leading zero byte
@@ -122,18 +131,21 @@ use_all() {
 	secret=$(base64 -w0 "$T/secret/imported")
 	kept_post /key "{\"keyId\":\"imported\",\"usage\":\"sign\",\"keyBytes\":\"$secret\"}"
 	H[imported]=$(handle)
+	after "import" "$T/secret/imported"
 	# so that base64 stands at other places of words, and as most clients do it: a connection for a request
 	post /key "{\"keyId\":\"imported2\", \"usage\":\"sign\",\"keyBytes\":\"$secret\"}"
 	H[imported2]=$(handle)
 	head -c 3000 /dev/urandom >"$T/secret/long"
 	post /key "{\"keyId\":\"long\",\"usage\":\"sign\",\"keyBytes\":\"$(base64 -w0 "$T/secret/long")\"}"
 	H[long]=$(handle)
+	after "import of a long key" "$T/secret/long"
 	post /key '{"keyId":"made","usage":"derive,encrypt"}'
 	H[made]=$(handle)
 	for key in imported imported2 long made; do
 		post /sign "{\"keyHandle\":\"${H[$key]}\",\"algorithm\":\"HMAC-SHA256\",\"parameters\":$message}"
 		is "sign with $key" "$STATUS" 200
 	done
+	after "signatures" "$T/secret/imported" "$T/secret/long"
 	post /encrypt "{\"keyHandle\":\"${H[made]}\",\"algorithm\":\"AEAD\",\"parameters\":{\"iv\":\"AAAAAAAAAAAAAAAA\",\"aad\":\"\"},\"plaintext\":\"cGxhaW4=\"}"
 	is "encrypt" "$STATUS" 200
 	# derived: exported once over each kind of connection
@@ -143,6 +155,7 @@ use_all() {
 	jq -r .key <<<"$BODY" | base64 -d >"$T/secret/derived"
 	kept_post /derivedkey/export "{\"keyHandle\":\"${H[derived]}\"}"
 	is "export" "$(jq -r .key <<<"$BODY")" "$(base64 -w0 "$T/secret/derived")"
+	after "export" "$T/secret/derived"
 	post /sign "{\"keyHandle\":\"${H[derived]}\",\"algorithm\":\"HMAC-SHA256\",\"parameters\":$message}"
 	is "sign with a derived key" "$STATUS" 200
 	for algorithm in ec-p256 ec-p384 ed25519 rsa-2048; do
@@ -236,7 +249,9 @@ closed "keyd: worker-file" "$W"
 closed "keyd: spawner" "$(pgrep -P "${PID[keyd]}")"
 memory "keyd: worker-file" "$W"
 keep_open
+FRONT=${PID[keyd]}
 use_all
+FRONT=
 note_all
 sleep 0.1
 nothing "keys in a worker, in use: none in keyd's front" "${PID[keyd]}" "$T/secret"/*
@@ -276,6 +291,8 @@ keep_open
 head -c 32 /dev/urandom >"$T/secret/imported"
 kept_post /key "{\"keyId\":\"imported\",\"usage\":\"derive,sign\",\"keyBytes\":\"$(base64 -w0 "$T/secret/imported")\"}"
 H[imported]=$(handle)
+FRONT=${PID[keyd]}
+after "import into the token" "$T/secret/imported"
 post /sign "{\"keyHandle\":\"${H[imported]}\",\"algorithm\":\"HMAC-SHA256\",\"parameters\":{\"message\":\"bQ==\"}}"
 is "the token signs with the imported key" "$(jq -r .signature <<<"$BODY")" \
 	"$(printf m | openssl mac -digest SHA256 -macopt "hexkey:$(xxd -p -c 99 "$T/secret/imported")" HMAC | xxd -r -p | base64 -w0)"
@@ -284,6 +301,7 @@ post /derivedkey "{\"baseKeyHandle\":\"${H[imported]}\",\"derivationData\":\"ZGF
 H[derived]=$(handle)
 kept_post /derivedkey/export "{\"keyHandle\":\"${H[derived]}\"}"
 jq -r .key <<<"$BODY" | base64 -d >"$T/secret/derived"
+after "export of a key that the token has derived" "$T/secret/derived"
 post /sign "{\"keyHandle\":\"${H[derived]}\",\"algorithm\":\"HMAC-SHA256\",\"parameters\":{\"message\":\"bQ==\"}}"
 is "sign with a derived key of the token" "$STATUS" 200
 for key in ec rsa; do
