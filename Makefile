@@ -285,7 +285,7 @@ install: all
 
 # sudo make leaves a tree that its owner can build in
 .PHONY: own
-own: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim $(BUILD)/lib/edgekeep.so
+own: $(DAEMONS:%=$(BUILD)/bin/%) $(BUILD)/bin/edgekeep $(BUILD)/bin/edgekeep-cloudsim $(BUILD)/lib/edgekeep.so $(BUILD)/lib/libaziot_keys.so
 	@if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(BUILD); fi
 
 clean:
