@@ -55,6 +55,11 @@ manual() {
 for daemon in keyd certd identityd tpmd edged; do manual $daemon/$daemon.8 aziot-; done
 for page in ctl/*.[1-8]; do manual "$page" ""; done
 
+# on the device itself the users, whose directories follow; a package does it by its own means
+if [ -z "$DESTDIR" ] && [ "$(id -u)" -eq 0 ] && command -v systemd-sysusers >/dev/null; then
+	systemd-sysusers "$to/lib/sysusers.d/edgekeep.conf" 2>/dev/null || echo "users could not be made: run systemd-sysusers, then install again" >&2
+fi
+
 # directory MODE USER PATH: owned by the user where it is there already; else the package or systemd sees to it
 directory() {
 	mkdir -p "$DESTDIR$3"
