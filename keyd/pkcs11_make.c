@@ -517,6 +517,15 @@ pkcs11_move(const struct pkcs11_place *from, const struct pkcs11_place *to, stru
 	return pkcs11_token_work(from->token, PKCS11_ALONE, move_work, &j, err);
 }
 
+static bool
+has_secrets(const struct pkcs11_objects *objects)
+{
+	for (size_t i = 0; i < objects->n; i++)
+		if (objects->at[i].class != CKO_PUBLIC_KEY)
+			return true;
+	return false;
+}
+
 static enum err_code
 remove_work(struct pkcs11_session *s, void *arg, struct err *err)
 {
@@ -526,8 +535,8 @@ remove_work(struct pkcs11_session *s, void *arg, struct err *err)
 	if (pkcs11_list(s, name, &objects, err))
 		return err->code;
 	/* a token that went away shows nothing either */
-	if (objects.n == 0)
-		return pkcs11_session_check_token(s, err);
+	if (!has_secrets(&objects) && pkcs11_session_check_token(s, err))
+		return err->code;
 	return pkcs11_destroy_all(s, &objects, err);
 }
 

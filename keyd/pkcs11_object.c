@@ -297,20 +297,8 @@ pick_public(struct pkcs11_session *s, const struct pkcs11_objects *objects,
 static enum err_code
 missing(struct pkcs11_session *s, struct err *err)
 {
-	struct ck_session_info state = { 0 };
-	struct ck_token_info info = { 0 };
-
 	if (pkcs11_session_check_token(s, err))
 		return err->code;
-	if (s->calls->C_GetSessionInfo(s->handle, &state) != CKR_OK ||
-	    s->calls->C_GetTokenInfo(s->slot, &info) != CKR_OK)
-		return pkcs11_session_failed(
-		    s, err, "C_GetSessionInfo", CKR_SESSION_HANDLE_INVALID);
-	if ((info.flags & CKF_LOGIN_REQUIRED) && state.state != CKS_RW_USER_FUNCTIONS &&
-	    state.state != CKS_RO_USER_FUNCTIONS)
-		return err_set(err, ERR_UNREACHABLE,
-		    "nobody is logged in to the token, so its keys are hidden; its URI needs "
-		    "pin-value or pin-source");
 	return err_set(err, ERR_NOT_FOUND, "there is no such key on the token");
 }
 

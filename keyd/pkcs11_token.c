@@ -255,6 +255,12 @@ read_and_send(struct pkcs11_session *s, ck_user_type_t user, const struct pkcs11
 	return send_pin(s, user, &pin, digest, err);
 }
 
+static bool
+is_logged_in(const struct ck_session_info *state)
+{
+	return state->state == CKS_RW_USER_FUNCTIONS || state->state == CKS_RO_USER_FUNCTIONS;
+}
+
 static enum err_code
 log_in(struct pkcs11_session *s, const struct ck_token_info *info, struct err *err)
 {
@@ -265,7 +271,7 @@ log_in(struct pkcs11_session *s, const struct ck_token_info *info, struct err *e
 
 	if (rv != CKR_OK)
 		return pkcs11_failed(err, "C_GetSessionInfo", rv);
-	if (state.state == CKS_RW_USER_FUNCTIONS || state.state == CKS_RO_USER_FUNCTIONS || !from)
+	if (is_logged_in(&state) || !from)
 		return ERR_OK;
 	return read_and_send(s, CKU_USER, from, info, err);
 }
@@ -469,30 +475,61 @@ pkcs11_session_failed(struct pkcs11_session *s, struct err *err, const char *wha
 	return pkcs11_failed(err, what, rv);
 }
 
-enum err_code
-pkcs11_session_check_token(struct pkcs11_session *s, struct err *err)
+static enum err_code
+check_token(struct pkcs11_session *s, struct ck_token_info *ret, struct err *err)
 {
-	struct ck_token_info info = { 0 };
-	ck_rv_t rv = s->calls->C_GetTokenInfo(s->slot, &info);
+	ck_rv_t rv;
 
-	if (rv == CKR_OK && (info.flags & CKF_TOKEN_INITIALIZED))
-		return same_token(s->token, &info, err);
+	*ret = (struct ck_token_info){ 0 };
+	rv = s->calls->C_GetTokenInfo(s->slot, ret);
+	if (rv == CKR_OK && (ret->flags & CKF_TOKEN_INITIALIZED))
+		return same_token(s->token, ret, err);
 	pkcs11_session_failed(
 	    s, err, "C_GetTokenInfo", rv == CKR_OK ? CKR_TOKEN_NOT_RECOGNIZED : rv);
 	s->rv = CKR_TOKEN_NOT_PRESENT;
 	return err_wrap_code(err, ERR_UNREACHABLE, "the token does not answer any more");
 }
 
+/* Some tokens end a login by themselves, or for another program, and leave the sessions. */
+static enum err_code
+check_login(struct pkcs11_session *s, const struct ck_token_info *info, struct err *err)
+{
+	const struct pkcs11_token *t = s->token;
+	struct ck_session_info state = { 0 };
+
+	if (!(info->flags & CKF_LOGIN_REQUIRED))
+		return ERR_OK;
+	if (s->calls->C_GetSessionInfo(s->handle, &state) != CKR_OK)
+		return pkcs11_session_failed(
+		    s, err, "C_GetSessionInfo", CKR_SESSION_HANDLE_INVALID);
+	if (is_logged_in(&state))
+		return ERR_OK;
+	if (pkcs11_pin_uri(t->uri, t->uris, s->slot, info))
+		return pkcs11_session_failed(s, err, "C_GetSessionInfo", CKR_USER_NOT_LOGGED_IN);
+	return err_set(err, ERR_UNREACHABLE,
+	    "nobody is logged in to the token, so its keys are hidden; its URI needs pin-value or "
+	    "pin-source");
+}
+
+enum err_code
+pkcs11_session_check_token(struct pkcs11_session *s, struct err *err)
+{
+	struct ck_token_info info;
+
+	return check_token(s, &info, err) ? err->code : check_login(s, &info, err);
+}
+
 static bool
 was_lost(struct pkcs11_session *s)
 {
+	struct ck_token_info info;
 	struct err ignored = { 0 };
 
 	switch (pkcs11_rv(s->rv)->class) {
 	case PKCS11_LOST:
 		return true;
 	case PKCS11_ODD:
-		return pkcs11_session_check_token(s, &ignored) != ERR_OK;
+		return check_token(s, &info, &ignored) != ERR_OK;
 	default:
 		return false;
 	}

@@ -59,8 +59,9 @@ enum err_code pkcs11_session_failed(
 enum err_code pkcs11_session_confirm(struct pkcs11_session *s, struct err *err) MUST_CHECK;
 
 /*
- * Is this still the token that was opened?  To be asked before an object that was not found counts as missing: a token that went
- * away may just show no objects (contract 4).  ERR_UNREACHABLE: no.
+ * Is this still the token that was opened, and logged in to?  To be asked before an object that was not found counts as missing: a
+ * token that went away may just show no objects (contract 4), and one that nobody is logged in to shows the public ones.
+ * ERR_UNREACHABLE: no.
  */
 enum err_code pkcs11_session_check_token(struct pkcs11_session *s, struct err *err) MUST_CHECK;
 

@@ -1,5 +1,6 @@
 #include "tests/keyd/softhsm.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include "base/file.h"
@@ -730,6 +731,75 @@ START_TEST(test_no_pin)
 }
 END_TEST
 
+/* --- a login that ends by itself, while the sessions stay */
+
+static void
+log_out(void)
+{
+	void *library = dlopen(config.library, RTLD_NOW | RTLD_LOCAL);
+	void *symbol = dlsym(library, "C_GetFunctionList");
+	struct ck_function_list *calls;
+	CK_C_GetFunctionList get;
+	ck_session_handle_t session;
+	ck_slot_id_t slots[8];
+	unsigned long n = ARRAY_LEN(slots);
+
+	memcpy(&get, &symbol, sizeof(get));
+	ck_assert_int_eq((int)get(&calls), CKR_OK);
+	ck_assert_int_eq((int)calls->C_GetSlotList(1, slots, &n), CKR_OK);
+	/* the first is the token's */
+	ck_assert_int_eq(
+	    (int)calls->C_OpenSession(slots[0], CKF_SERIAL_SESSION, NULL, NULL, &session), CKR_OK);
+	ck_assert_int_eq((int)calls->C_Logout(session), CKR_OK);
+	calls->C_CloseSession(session);
+}
+
+START_TEST(test_logged_out)
+{
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	AUTO(bytes_done) struct bytes mac = { 0 };
+	AUTO(bytes_done) struct bytes again = { 0 };
+	AUTO(key_putp) struct key *held = NULL;
+	AUTO(key_putp) struct key *secret = NULL;
+	bool there = true;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "ec", KEY_EC_P256, &err));
+	ck_ok(pkcs11_backend.create_key(ctx, "mac", KEYD_USE_SIGN, &err));
+	held = find("ec");
+	secret = find("mac");
+	before = point_of("ec");
+	mac = hmac_of(secret);
+	log_out();
+	judge_ecdsa(held, "ec", SPKI_P256, 32);
+	log_out();
+	again = hmac_of(secret);
+	ck_assert(bytes_equal(&mac, &again));
+	log_out();
+	after = point_of("ec");
+	ck_assert(bytes_equal(&before, &after));
+	log_out();
+	ck_ok(pkcs11_backend.create_pair(ctx, "ec", KEY_EC_P256, &err));
+	bytes_done(&after);
+	after = point_of("ec");
+	ck_assert(bytes_equal(&before, &after));
+	/* what is hidden goes, too */
+	log_out();
+	ck_ok(pkcs11_backend.remove(ctx, "ec", &err));
+	log_out();
+	ck_ok(pkcs11_backend.remove(ctx, "mac", &err));
+	free(support_sh("test $(" SOFTHSM_TOOL "-O 2>/dev/null | grep -c Key) = 0"));
+	log_out();
+	ck_ok(pkcs11_backend.exists(ctx, "ec", &there, &err));
+	ck_assert(!there);
+	end();
+}
+END_TEST
+
 /* --- other programs at the same token */
 
 START_TEST(test_foreign_keys)
@@ -1278,5 +1348,6 @@ END_TEST
 TEST_MAIN("keyd/pkcs11", test_signature_der, test_pairs, test_keys, test_import,
     test_move_and_remove, test_token_away, test_token_late, test_token_replaced, test_two_tokens,
     test_pin, test_pin_of_three_names, test_notes, test_pin_unanswered, test_no_pin,
-    test_foreign_keys, test_always_authenticate, test_upstream_keys, test_preloaded, test_library,
-    test_spy, test_would_block, test_threads, test_bare_point, test_session_count, test_hostile)
+    test_logged_out, test_foreign_keys, test_always_authenticate, test_upstream_keys,
+    test_preloaded, test_library, test_spy, test_would_block, test_threads, test_bare_point,
+    test_session_count, test_hostile)
