@@ -287,11 +287,15 @@ file_store_change(const struct file_store *s, const char *path, bool wrapped, en
 	AUTO(fd_closep) int held = -1;
 	AUTO(bytes_done) struct bytes raw = { 0 };
 	AUTO(bytes_done) struct bytes content = { 0 };
+	struct stat st;
 	enum err_code code;
 
 	*ret = FILE_GONE;
 	if (lock(s, LOCK_EX, &held, err))
 		return err->code;
+	/* the link would be replaced, and a key that is said to be wrapped lie in the clear where it led */
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+		return err_set(err, ERR_INVALID, "it is a link; what it names would stay as it is");
 	code = read_raw(path, &raw, err);
 	if (code)
 		return code == ERR_NOT_FOUND ? ERR_OK : code;

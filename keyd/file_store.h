@@ -49,7 +49,7 @@ enum file_change {
 	FILE_GONE,
 };
 
-/* Wrap or unwrap one file in place.  Needs a KEK. */
+/* Wrap or unwrap one file in place.  Needs a KEK.  ERR_INVALID: it is a link. */
 enum err_code file_store_change(const struct file_store *s, const char *path, bool wrapped,
     enum file_change *ret, struct err *err) MUST_CHECK;
 /*

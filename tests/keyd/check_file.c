@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "keyd/backend.h"
 #include "keyd/cache.h"
+#include "keyd/file_store.h"
 #include "keyd/mech.h"
 #include "platform/pool.h"
 
@@ -358,6 +359,29 @@ START_TEST(test_wrapped_elsewhere)
 }
 END_TEST
 
+/* Wrapped is what the path leads to, or nothing. */
+START_TEST(test_wrapped_link)
+{
+	struct file_store *store = NULL;
+	AUTO(bytes_done) struct bytes content = { 0 };
+	enum file_change what;
+	struct err err = { 0 };
+
+	begin_wrapped(KEK);
+	ck_ok(file_store_open(&config, &store, &err));
+	support_write(support_path("target"), "in the clear");
+	ck_assert_int_eq(symlink("target", support_path("link")), 0);
+	ck_err(file_store_change(store, support_path("link"), true, &what, &err), ERR_INVALID);
+	ck_ok(file_store_read(store, support_path("link"), &content, &err));
+	ck_ok(file_store_change(store, support_path("target"), true, &what, &err));
+	ck_assert_int_eq(what, FILE_CHANGED);
+	ck_ok(file_store_change(store, support_path("nowhere"), true, &what, &err));
+	ck_assert_int_eq(what, FILE_GONE);
+	file_store_close(store);
+	end();
+}
+END_TEST
+
 /* Without the right KEK a wrapped key is damaged, never missing: nothing makes another one, and the file stays. */
 static void
 check_closed(void)
@@ -543,5 +567,5 @@ START_TEST(test_race)
 END_TEST
 
 TEST_MAIN("keyd/file", test_name, test_upgrade, test_pair_as_key, test_damaged, test_kept,
-    test_preloaded, test_out_of_reach, test_wrapped, test_wrapped_elsewhere, test_wrong_kek,
-    test_no_kek, test_sweep, test_would_block, test_race)
+    test_preloaded, test_out_of_reach, test_wrapped, test_wrapped_elsewhere, test_wrapped_link,
+    test_wrong_kek, test_no_kek, test_sweep, test_would_block, test_race)
