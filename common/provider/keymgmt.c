@@ -58,6 +58,15 @@ keymgmt_load(const void *reference, size_t size)
 	return key;
 }
 
+/* A key never changes, so its copy is itself.  Parts of it are copied from the public half, which who wants them can export. */
+static void *
+keymgmt_dup(const void *data, int selection)
+{
+	struct provider_key *key = (struct provider_key *)(uintptr_t)data;
+
+	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? provider_key_ref(key) : NULL;
+}
+
 static int
 keymgmt_has(const void *data, int selection)
 {
@@ -158,6 +167,7 @@ keymgmt_operation_rsa(int operation)
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_IMPORT_TYPES, keymgmt_import_types),             \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_FREE, keymgmt_free),                             \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_LOAD, keymgmt_load),                             \
+		PROVIDER_FN(OSSL_FUNC_KEYMGMT_DUP, keymgmt_dup),                               \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_HAS, keymgmt_has),                               \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_MATCH, keymgmt_match),                           \
 		PROVIDER_FN(OSSL_FUNC_KEYMGMT_GET_PARAMS, keymgmt_get_params),                 \

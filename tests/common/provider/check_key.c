@@ -59,6 +59,46 @@ START_TEST(test_parameters)
 }
 END_TEST
 
+/* A copy signs when the original has gone; of parameters alone none is made that could. */
+START_TEST(test_dup)
+{
+	static const char *const ids[] = { EC_ID, RSA_ID };
+
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		AUTO(x509_keyp) EVP_PKEY *key = NULL;
+		AUTO(x509_keyp) EVP_PKEY *copy = NULL;
+		AUTO(x509_keyp) EVP_PKEY *blank = EVP_PKEY_new();
+		AUTO(x509_keyp) EVP_PKEY *public = NULL;
+		AUTO(md_ctxp) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+		unsigned char signature[512];
+		size_t len = sizeof(signature);
+
+		set_up();
+		key = open_id(ids[i]);
+		public = public_of(key);
+		copy = EVP_PKEY_dup(key);
+		ck_assert_ptr_nonnull(copy);
+		ck_assert_int_eq(EVP_PKEY_eq(copy, key), 1);
+		(void)EVP_PKEY_copy_parameters(blank, key);
+		ck_assert_int_ne(
+		    EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, blank, NULL), 1);
+		ERR_clear_error();
+		EVP_PKEY_free(key);
+		key = NULL;
+		EVP_MD_CTX_reset(ctx);
+		ck_assert_int_eq(
+		    EVP_DigestSignInit_ex(ctx, NULL, "SHA256", NULL, NULL, copy, NULL), 1);
+		ck_assert_int_eq(
+		    EVP_DigestSign(ctx, signature, &len, (const unsigned char *)"x", 1), 1);
+		EVP_MD_CTX_reset(ctx);
+		ck_assert_int_eq(
+		    EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, public, NULL), 1);
+		ck_assert_int_eq(
+		    EVP_DigestVerify(ctx, signature, len, (const unsigned char *)"x", 1), 1);
+	}
+}
+END_TEST
+
 /* provider.md, parameters: n, e and the point come by export of the public half */
 START_TEST(test_export)
 {
@@ -154,4 +194,4 @@ START_TEST(test_lies)
 }
 END_TEST
 
-TEST_MAIN("provider/key", test_points, test_parameters, test_export, test_lies)
+TEST_MAIN("provider/key", test_points, test_parameters, test_dup, test_export, test_lies)
