@@ -197,6 +197,31 @@ read_uri(char **ret, struct err *err)
 }
 
 enum err_code
+doctor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
+{
+	const struct keyd *keyd = d->service;
+	const struct doctor *doctor = keyd->doctor;
+
+	for (size_t i = 0; i < keyd->layout.stores.n_stores; i++)
+		if (keyd->layout.store[i].backend == &pkcs11_backend &&
+		    worker_place_paths(&keyd->layout, i, paths, err))
+			return err->code;
+	/* --sandbox-probe has no doctor */
+	return doctor && doctor->uri ? worker_pin_path(doctor->uri, paths, err) : ERR_OK;
+}
+
+/* Before a module is loaded, as a worker does (worker_process.c). */
+static enum err_code
+confine_files(struct daemon *d, struct err *err)
+{
+	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
+
+	if (doctor_paths(d, &paths, err))
+		return err->code;
+	return sandbox_apply_files(d->role->sandbox, &paths, d->sandbox, err);
+}
+
+enum err_code
 doctor_prepare(struct daemon *d, struct err *err)
 {
 	struct keyd *keyd = d->service;
@@ -214,25 +239,13 @@ doctor_prepare(struct daemon *d, struct err *err)
 	doctor->place = FILES;
 	if (!network)
 		doctor_home(doctor, keyd->config.places.homedir_path);
+	if (confine_files(d, err))
+		return err->code;
 	for (size_t i = 0; i < doctor->n_tokens; i++) {
 		doctor->place = doctor->tokens[i].config->name;
 		doctor_load(doctor, &doctor->tokens[i]);
 	}
 	return ERR_OK;
-}
-
-enum err_code
-doctor_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
-{
-	const struct keyd *keyd = d->service;
-	const struct doctor *doctor = keyd->doctor;
-
-	for (size_t i = 0; i < keyd->layout.stores.n_stores; i++)
-		if (keyd->layout.store[i].backend == &pkcs11_backend &&
-		    worker_place_paths(&keyd->layout, i, paths, err))
-			return err->code;
-	/* --sandbox-probe has no doctor */
-	return doctor && doctor->uri ? worker_pin_path(doctor->uri, paths, err) : ERR_OK;
 }
 
 /* The token that the operator names is in one place of several: the others are not ill because they lack it. */
