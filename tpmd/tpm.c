@@ -53,11 +53,14 @@ tpm_fail(struct tpm *t, const char *what, TSS2_RC rc, struct err *err)
 	const char *hint = remedy(rc);
 
 	/*
-	 * After a failed transmission an ESYS context refuses everything with BAD_SEQUENCE (tpm2.md 4).  A missing handle means that
-	 * the TPM has been reset or exchanged behind our back, and so does a loaded object or session that is none.
+	 * An error of ESYS itself: after a failed transmission a context refuses everything with BAD_SEQUENCE (tpm2.md 4), and it
+	 * stumbles over a handle that it knew another key at.  A missing handle means that the TPM has been reset or exchanged behind
+	 * our back, and so does a loaded object or session that is none.  A wrong authorisation, if it is not counted, may come from
+	 * the name of a key that others have replaced.
 	 */
-	if (unreachable || rc == TSS2_ESYS_RC_BAD_SEQUENCE || rc == TPM2_RC_INITIALIZE ||
-	    tpm_is_missing(rc) || (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_S6))
+	if (unreachable || (rc & TSS2_RC_LAYER_MASK) == TSS2_ESAPI_RC_LAYER ||
+	    plain_code(rc) == TPM2_RC_BAD_AUTH || rc == TPM2_RC_INITIALIZE || tpm_is_missing(rc) ||
+	    (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_S6))
 		t->broken = true;
 	return err_set(err, unreachable ? ERR_UNREACHABLE : ERR_CRYPTO, "%s: TPM error 0x%x%s%s",
 	    what, rc, hint ? ": " : "", hint ? hint : "");
@@ -343,6 +346,9 @@ sign_work(struct tpm *t, void *ctx, struct err *err)
 	enum err_code code;
 
 	tpm_held_drop(t);
+	/* a session counts on the key's name, so it is looked up again: others may have put another key there */
+	if (!t->bus_is_private && t->auth != ESYS_TR_NONE)
+		(void)Esys_TR_Close(t->esys, &t->auth);
 	if (tpm_ask_key(t->auth_refused, t->auth_handle, err) || tpm_auth_key(t, &key, err))
 		return err->code;
 	if (t->bus_is_private)

@@ -19,5 +19,7 @@ tpm_private_session(struct tpm *t, TPMA_SESSION direction, ESYS_TR *ret, struct 
 	}
 	(void)tpm_fail(t, "could not start a session", rc, err);
 	tpm_flush(t, &session);
+	/* the salt was for the storage root key as we know it, and others may have put another in its place */
+	t->broken = true;
 	return err->code;
 }

@@ -8,7 +8,7 @@ tpm_auth_key(struct tpm *t, ESYS_TR *ret, struct err *err)
 	ESYS_TR found = t->auth;
 	TSS2_RC rc = TSS2_RC_SUCCESS;
 
-	/* looked for once: sessions are by password, so a key that others put there later serves as well */
+	/* looked for once: whoever counts on its name has it forgotten before */
 	if (found == ESYS_TR_NONE)
 		rc = Esys_TR_FromTPMPublic(
 		    t->esys, t->auth_handle, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &found);

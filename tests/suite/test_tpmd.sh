@@ -111,6 +111,11 @@ for length in hello 1024 1025 2048 100000 0; do
 	signs_as "HMAC of $length equals openssl's" "$T/key1" "$T/$length"
 done
 is "nothing stays loaded after signing" "$(transients)" ""
+head -c 32 /dev/urandom >"$T/key2"
+provision "$T/key2"
+signs_as "a key that others put in its place" "$T/key2" "$T/hello"
+provision "$T/key1"
+signs_as "and back" "$T/key1" "$T/2048"
 http "$SOCKET" GET "/status?$V"
 answer "status with a key" 200 '.ok and (.detail | contains("with an authentication key"))'
 stop tpmd

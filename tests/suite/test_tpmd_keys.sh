@@ -447,6 +447,28 @@ tpmd_start
 HTTP_AS=$MAY
 sign ec ECDSA "$T/digest"
 answer "a key of before the TPM was cleared" 400 '.message | test("cleared")'
+# cleared beside tpmd, which makes the storage root key anew; or others do, and another kind
+for how in ours others; do
+	create ec ec-p256
+	sign ec ECDSA "$T/digest"
+	answer "$how: a key" 200
+	wait_for 3 nothing_loaded
+	tpm2_clear -Q -c p
+	if [ $how = others ]; then
+		tpm2_createprimary -Q -C o -G ecc -c "$T/primary.ctx"
+		tpm2_evictcontrol -Q -C o -c "$T/primary.ctx" 0x81000001
+		tpm2_flushcontext -t
+	fi
+	seal "$T/secret"
+	answer "$how: seal once the TPM was cleared" 200
+	keep sealed
+	unseal sealed
+	is "$how: and unseal" "$STATUS $(jq -r .data <<<"$BODY")" "200 $(b64 "$T/secret")"
+	sign ec ECDSA "$T/digest"
+	answer "$how: a key of before" 400 '.message | test("cleared")'
+	wait_for 3 nothing_loaded
+	ok "$how: nothing is loaded" $?
+done
 stop tpmd
 tpm_stop
 
