@@ -476,15 +476,21 @@ relabel(struct pkcs11_session *s, const struct pkcs11_found *f, const char *labe
 	return ERR_OK;
 }
 
-/* A token that lets nobody change ids cannot tell old from new: there the old goes first, as upstream has it. */
+/*
+ * A token that lets nobody change ids cannot tell old from new: there the old goes first, as upstream has it.  But not where labels
+ * cannot be changed either, for then nothing would take its place: what comes is given the label that it has.
+ */
 static enum err_code
-make_way(struct pkcs11_session *s, const struct pkcs11_objects *old, struct err *err)
+make_way(struct pkcs11_session *s, const struct pkcs11_found *comes, const char *label,
+    const struct pkcs11_objects *old, struct err *err)
 {
 	if (retire(s, old, err) == ERR_OK)
 		return ERR_OK;
 	if (err->code != ERR_UNSUPPORTED)
 		return err->code;
 	err_clear(err);
+	if (relabel(s, comes, label, err))
+		return err->code;
 	return pkcs11_destroy_all(s, old, err);
 }
 
@@ -497,7 +503,7 @@ move_work(struct pkcs11_session *s, void *arg, struct err *err)
 	struct pkcs11_objects old;
 
 	if (pkcs11_find(s, j->from, &found, err) || pkcs11_list(s, j->to, &old, err) ||
-	    ensure_id(s, j->to, &found, err) || make_way(s, &old, err) ||
+	    ensure_id(s, j->to, &found, err) || make_way(s, &found, j->from->label, &old, err) ||
 	    relabel(s, &found, j->to->label, err))
 		return err->code;
 	/* moved; what cannot be destroyed now is when the key is next opened */

@@ -1171,6 +1171,31 @@ START_TEST(test_bare_point)
 }
 END_TEST
 
+/* A token that changes neither ids nor labels: a move cannot be made, and must not cost the key that is there. */
+START_TEST(test_move_on_fixed_objects)
+{
+	AUTO(bytes_done) struct bytes before = { 0 };
+	AUTO(bytes_done) struct bytes after = { 0 };
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.library = shim();
+	open_backend();
+	ck_ok(pkcs11_backend.create_pair(ctx, "old", KEY_EC_P256, &err));
+	ck_ok(pkcs11_backend.create_pair(ctx, "new", KEY_EC_P256, &err));
+	before = point_of("old");
+	support_write(
+	    support_path("fault"), "C_SetAttributeValue rv 0x10"); /* CKR_ATTRIBUTE_READ_ONLY */
+	ck_err(pkcs11_backend.move(ctx, "new", "old", &err), ERR_UNSUPPORTED);
+	support_write(support_path("fault"), "");
+	after = point_of("old");
+	ck_assert(bytes_equal(&before, &after));
+	key_putp(&(struct key *){ find("new") });
+	end();
+}
+END_TEST
+
 /* Where no answer came the PIN may have been at fault: it is sent again only where the token counts nothing wrong. */
 START_TEST(test_pin_unanswered)
 {
@@ -1350,4 +1375,4 @@ TEST_MAIN("keyd/pkcs11", test_signature_der, test_pairs, test_keys, test_import,
     test_pin, test_pin_of_three_names, test_notes, test_pin_unanswered, test_no_pin,
     test_logged_out, test_foreign_keys, test_always_authenticate, test_upstream_keys,
     test_preloaded, test_library, test_spy, test_would_block, test_threads, test_bare_point,
-    test_session_count, test_hostile)
+    test_move_on_fixed_objects, test_session_count, test_hostile)
