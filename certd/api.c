@@ -29,11 +29,11 @@ static enum err_code
 authorize(void *service, const struct route *row, const struct request *req, struct err *err)
 {
 	struct certd *s = service;
-	AUTO(settings_putp) const struct certd_config *config = NULL;
+	AUTO(snapshot_putp) const struct certd_config *config = NULL;
 
 	if (row->who != WRITER)
 		return ERR_OK;
-	config = settings_get(s->settings);
+	config = snapshot_get(s->settings);
 	return principals_may_write(config, req->peer->uid, req->params[0], err);
 }
 

@@ -6,7 +6,7 @@ enum err_code
 certd_create(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	struct certd *s = service;
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(certd_create_req_done) struct certd_create_req in = { 0 };
 	AUTO(certd_pem_msg_done) struct certd_pem_msg out = { 0 };
 	struct issue_request issue;
@@ -29,7 +29,7 @@ enum err_code
 certd_get(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	struct certd *s = service;
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(certd_pem_msg_done) struct certd_pem_msg out = { 0 };
 	enum err_code code = store_read(s->store, config, req->params[0], &out.pem, err);
 
@@ -46,7 +46,7 @@ enum err_code
 certd_import(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	struct certd *s = service;
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(certd_pem_msg_done) struct certd_pem_msg msg = { 0 };
 	enum err_code code;
 
@@ -64,7 +64,7 @@ enum err_code
 certd_delete(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	struct certd *s = service;
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 
 	if (store_delete(s->store, config, req->params[0], err))
 		return err->code;

@@ -6,7 +6,7 @@
 static enum err_code
 describe(struct certd *s, struct status_resp *out, struct err *err)
 {
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(inventory_done) struct inventory inventory = { 0 };
 	AUTO(str_freep) char *detail = NULL;
 	struct err why = { 0 };

@@ -27,6 +27,12 @@ connect_keyd(struct certd *s, const char *uri, struct err *err)
 	return keyd_client_new(&config, &s->keyd, err);
 }
 
+static void
+config_done(void *config)
+{
+	certd_config_done(config);
+}
+
 enum err_code
 certd_new(struct certd_config *config, struct certd **ret, struct err *err)
 {
@@ -35,7 +41,7 @@ certd_new(struct certd_config *config, struct certd **ret, struct err *err)
 	if (!s)
 		return err_nomem(err);
 	if (connect_keyd(s, config->endpoints.keyd, err) ||
-	    settings_box_new(config, &s->settings, err)) {
+	    snapshot_new(config, sizeof(*config), config_done, &s->settings, err)) {
 		certd_free(s);
 		return err->code;
 	}
@@ -46,7 +52,7 @@ certd_new(struct certd_config *config, struct certd **ret, struct err *err)
 enum err_code
 certd_prepare(struct certd *s, struct err *err)
 {
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 
 	struct err unread = { 0 };
 
@@ -66,7 +72,7 @@ certd_free(struct certd *s)
 	http_server_free(s->server);
 	keyd_client_free(s->keyd);
 	store_free(s->store);
-	settings_box_free(s->settings);
+	snapshot_free(s->settings);
 	sandbox_paths_done(&s->readable);
 	free(s);
 }
@@ -101,7 +107,7 @@ static enum err_code
 service_open(struct daemon *d, struct err *err)
 {
 	struct certd *s = d->service;
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	const struct http_server_config server = { .table = &certd_routes, .service = s };
 	const char *uri = config->endpoints.certd;
 	AUTO(fd_closep) int fd = -1;
@@ -125,7 +131,7 @@ static enum err_code
 service_paths(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 {
 	struct certd *s = d->service;
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 
 	sandbox_paths_done(&s->readable);
 	if (certd_preloaded_paths(config, &s->readable, err))
@@ -166,7 +172,7 @@ service_reload(struct daemon *d, struct err *err)
 	if (certd_config_load(&from, true, &config, err))
 		return err->code;
 	warn_unreadable(s, &config);
-	return settings_box_set(s->settings, &config, err);
+	return snapshot_set(s->settings, &config, err);
 }
 
 static void

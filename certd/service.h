@@ -1,7 +1,8 @@
 #ifndef CERTD_SERVICE_H
 #define CERTD_SERVICE_H
 
-#include "certd/settings.h"
+#include "base/snapshot.h"
+#include "certd/config.h"
 #include "certd/store.h"
 #include "client/keyd.h"
 #include "platform/daemon.h"
@@ -11,7 +12,7 @@ struct http_server;
 /* All that the daemon is while it runs. */
 struct certd {
 	const struct daemon *daemon;
-	struct settings_box *settings;
+	struct snapshot *settings; /* of struct certd_config, which SIGHUP may replace */
 	struct store *store;
 	struct keyd_client *keyd;
 	struct http_server *server;

@@ -54,7 +54,7 @@ static enum err_code
 authorize(void *service, const struct route *row, const struct request *req, struct err *err)
 {
 	struct identityd *s = service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	struct caller caller = principals_classify(settings, req->peer->uid);
 
 	if (principals_allow(&caller, (enum operation)row->who, req->params[0]))

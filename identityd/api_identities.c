@@ -31,7 +31,7 @@ enum err_code
 identityd_get_self(void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	struct identityd *s = service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	struct caller caller = principals_classify(settings, req->peer->uid);
 	AUTO(device_unrefp) struct device *d = NULL;
 	AUTO(identity_done) struct identity out = { 0 };
@@ -127,7 +127,7 @@ identityd_get_provisioning(
 	static const char *const sources[] = { "manual", "dps", "none" };
 	static const char *const attestations[] = { "symmetric_key", "x509", "tpm" };
 	struct identityd *s = service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	const struct settings_provisioning *p = &settings->provisioning;
 	AUTO(str_freep) char *registration = NULL;
 	AUTO(str_freep) char *payload = NULL;

@@ -28,7 +28,7 @@ static enum err_code
 create_local(struct identityd *s, const struct identity_module_req *in, struct response *resp,
     struct err *err)
 {
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	AUTO(identity_done) struct identity out = { 0 };
 
 	if (principals_local(settings, in->module_id)) {
@@ -44,7 +44,7 @@ create_local(struct identityd *s, const struct identity_module_req *in, struct r
 static enum err_code
 get_local(struct identityd *s, const char *module_id, struct response *resp, struct err *err)
 {
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	const struct settings_principal *p = principals_local(settings, module_id);
 	AUTO(identity_done) struct identity out = { 0 };
 
@@ -97,7 +97,7 @@ identityd_get_module(
     void *service, const struct request *req, struct response *resp, struct err *err)
 {
 	struct identityd *s = service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	const char *type = request_query(req, "type");
 	AUTO(device_unrefp) struct device *d = NULL;
 	AUTO(identity_done) struct identity out = { 0 };

@@ -24,7 +24,7 @@ source_of(const struct settings_provisioning *p)
 static enum err_code
 add_device(struct identityd *s, const struct device *d, struct status_resp *out, struct err *err)
 {
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 
 	out->device = calloc(1, sizeof(*out->device));
 	if (!out->device)

@@ -273,7 +273,7 @@ anew(struct provision *p, const struct settings *s, struct err *err)
 static enum err_code
 attempt(struct provision *p, struct err *err)
 {
-	AUTO(settings_putp) const struct settings *s = settings_box_get(p->config.settings);
+	AUTO(snapshot_putp) const struct settings *s = snapshot_get(p->config.settings);
 	AUTO(device_unrefp) struct device *d = NULL;
 	enum err_code code = known_device(p, &s->provisioning, &d, err);
 
@@ -291,7 +291,7 @@ attempt(struct provision *p, struct err *err)
 static enum err_code
 again(struct provision *p, struct err *err)
 {
-	AUTO(settings_putp) const struct settings *s = settings_box_get(p->config.settings);
+	AUTO(snapshot_putp) const struct settings *s = snapshot_get(p->config.settings);
 
 	return anew(p, s, err);
 }

@@ -1,8 +1,9 @@
 #ifndef IDENTITYD_PROVISION_H
 #define IDENTITYD_PROVISION_H
 
+#include "base/snapshot.h"
+#include "identityd/config.h"
 #include "identityd/reconcile.h"
-#include "identityd/settings_box.h"
 
 /*
  * Which device this is: from the configuration, from the last time, or from DPS (contracts/identityd.md 4).  The daemon serves
@@ -17,7 +18,7 @@
 struct provision;
 
 struct provision_config {
-	struct settings_box *settings;
+	struct snapshot *settings;
 	struct cloud *cloud;
 	struct modules *modules;
 	struct state *state;

@@ -47,6 +47,12 @@ make_clients(struct identityd *s, const struct settings_endpoints *e, struct err
 	return ERR_OK;
 }
 
+static void
+done_with(void *settings)
+{
+	settings_done(settings);
+}
+
 enum err_code
 identityd_new(struct settings *settings, struct identityd **ret, struct err *err)
 {
@@ -57,7 +63,7 @@ identityd_new(struct settings *settings, struct identityd **ret, struct err *err
 	s->socket = -1;
 	s->first_verdict_ms = FIRST_VERDICT_MS;
 	if (make_clients(s, &settings->endpoints, err) ||
-	    settings_box_new(settings, &s->settings, err)) {
+	    snapshot_new(settings, sizeof(*settings), done_with, &s->settings, err)) {
 		identityd_free(s);
 		return err->code;
 	}
@@ -68,7 +74,7 @@ identityd_new(struct settings *settings, struct identityd **ret, struct err *err
 enum err_code
 identityd_prepare(struct identityd *s, struct err *err)
 {
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	struct cloud_config cloud = {
 		.keyd = s->keyd,
 		.tpmd = s->tpmd,
@@ -89,7 +95,7 @@ identityd_prepare(struct identityd *s, struct err *err)
 void
 identityd_free(struct identityd *s)
 {
-	if (!s || (s->settings && !settings_box_idle(s->settings)))
+	if (!s || (s->settings && !snapshot_idle(s->settings)))
 		return;
 	http_server_free(s->server);
 	provision_free(s->provision);
@@ -99,7 +105,7 @@ identityd_free(struct identityd *s)
 	keyd_client_free(s->keyd);
 	certd_client_free(s->certd);
 	tpmd_client_free(s->tpmd);
-	settings_box_free(s->settings);
+	snapshot_free(s->settings);
 	fd_closep(&s->socket);
 	str_freep(&s->homedir);
 	free(s);
@@ -136,7 +142,7 @@ enum err_code
 identityd_open(struct daemon *d, struct err *err)
 {
 	struct identityd *s = d->service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	const char *uri = settings->endpoints.identityd;
 
 	return listen_open(uri ? uri : SOCKET_URI, SOCKET_UNIT, 1, SOCKET_MODE, &s->socket, err);
@@ -164,7 +170,7 @@ enum err_code
 identityd_allow(struct daemon *d, struct sandbox_paths *paths, struct err *err)
 {
 	struct identityd *s = d->service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 
 	return identityd_paths(d, settings, paths, err);
 }
@@ -180,7 +186,7 @@ enum err_code
 identityd_serve(struct daemon *d, struct err *err)
 {
 	struct identityd *s = d->service;
-	AUTO(settings_putp) const struct settings *settings = settings_box_get(s->settings);
+	AUTO(snapshot_putp) const struct settings *settings = snapshot_get(s->settings);
 	unsigned id;
 
 	if (http_server_listen(
@@ -197,8 +203,7 @@ identityd_reload(struct daemon *d, struct err *err)
 	const struct config_source from = { d->config_file, d->config_dir };
 	AUTO(settings_done) struct settings settings = { 0 };
 
-	if (settings_load(&from, true, &settings, err) ||
-	    settings_box_set(s->settings, &settings, err))
+	if (settings_load(&from, true, &settings, err) || snapshot_set(s->settings, &settings, err))
 		return err->code;
 	return begin_provisioning(s, err);
 }

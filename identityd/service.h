@@ -8,7 +8,7 @@
 
 /* All that the daemon is while it runs. */
 struct identityd {
-	struct settings_box *settings;
+	struct snapshot *settings; /* of struct settings, which SIGHUP may replace */
 	char *homedir; /* as at the start */
 	struct keyd_client *keyd;
 	struct certd_client *certd;

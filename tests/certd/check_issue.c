@@ -25,7 +25,7 @@ static const char config_text[] =
 static char *
 issue(struct certd *s, const char *id, const char *csr, const char *issuer, const char *handle)
 {
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	const struct issue_request req = { id, text_of(csr), issuer, handle };
 	struct err err = { 0 };
 	char *pem = NULL;
@@ -39,7 +39,7 @@ static void
 assert_refused(struct certd *s, const char *id, const char *csr, const char *issuer,
     const char *handle, enum err_code code, const char *text)
 {
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	const struct issue_request req = { id, text_of(csr), issuer, handle };
 	AUTO(str_freep)
 	char *before =
@@ -81,7 +81,7 @@ new_with_ca(void)
 {
 	AUTO(str_freep) char *ca = NULL;
 	struct certd *s = rig_new(config_text);
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	struct err err = { 0 };
 
 	ca = rig_ca("ca", "local-ca-pk", RIG_EC RIG_CA);
@@ -92,7 +92,7 @@ new_with_ca(void)
 START_TEST(test_local_ca)
 {
 	AUTO(rig_freep) struct certd *s = new_with_ca();
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(str_freep)
 	char *csr = rig_csr("-subj /CN=leaf-in-csr -addext subjectAltName=DNS:leaf.test "
 			    "-addext extendedKeyUsage=clientAuth");
@@ -189,7 +189,7 @@ END_TEST
 START_TEST(test_rsa_issuer)
 {
 	AUTO(rig_freep) struct certd *s = rig_new(config_text);
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(str_freep) char *csr = rig_csr("-subj /CN=m");
 	AUTO(str_freep) char *ca = NULL;
 	AUTO(str_freep) char *pem = NULL;
@@ -228,7 +228,7 @@ END_TEST
 START_TEST(test_refusals)
 {
 	AUTO(rig_freep) struct certd *s = new_with_ca();
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(str_freep) char *csr = rig_csr("-subj /CN=m");
 	AUTO(str_freep) char *ca_csr = rig_csr("-subj /CN=m -addext basicConstraints=CA:TRUE");
 	AUTO(str_freep) char *leaf = issue(s, "leaf", csr, NULL, NULL);
@@ -288,7 +288,7 @@ END_TEST
 START_TEST(test_store_fails)
 {
 	AUTO(rig_freep) struct certd *s = new_with_ca();
-	AUTO(settings_putp) const struct certd_config *config = settings_get(s->settings);
+	AUTO(snapshot_putp) const struct certd_config *config = snapshot_get(s->settings);
 	AUTO(str_freep) char *csr = rig_csr("-subj /CN=m");
 	const struct issue_request req = { "m", text_of(csr), "local-ca", "fake:pair:local-ca-pk" };
 	AUTO(str_freep) char *gone = NULL;
@@ -301,10 +301,10 @@ START_TEST(test_store_fails)
 	{
 		struct certd_config other = rig_config(gone);
 
-		ck_ok(settings_box_set(s->settings, &other, &err));
+		ck_ok(snapshot_set(s->settings, &other, &err));
 	}
-	settings_putp(&config);
-	config = settings_get(s->settings);
+	snapshot_putp(&config);
+	config = snapshot_get(s->settings);
 	ck_err(issue_certificate(s->store, config, &req, &pem, &err), ERR_INTERNAL);
 	ck_assert_ptr_null(pem);
 }

@@ -26,11 +26,17 @@
 	"\"authentication\":{\"method\":\"sas\",\"device_id_pk\":\"device-id\"}}"
 
 static struct world w;
-static struct settings_box *box;
+static struct snapshot *box;
 static struct state *state;
 static struct modules *modules;
 static struct provision *provision;
 static struct err err;
+
+static void
+done_with(void *content)
+{
+	settings_done(content);
+}
 
 static void
 setup(const char *provisioning, const char *principals)
@@ -50,7 +56,7 @@ setup(const char *provisioning, const char *principals)
 	ck_ok(fields_read_text(settings_fields, &settings, text_of(text), &err));
 	ck_ok(settings_check(&settings, &err));
 	ck_ok(state_open(settings.homedir, &state, &err));
-	ck_ok(settings_box_new(&settings, &box, &err));
+	ck_ok(snapshot_new(&settings, sizeof(settings), done_with, &box, &err));
 	ck_ok(modules_new(w.cloud, w.keyd, state, &modules, &err));
 	config.settings = box;
 	config.cloud = w.cloud;
@@ -63,11 +69,11 @@ setup(const char *provisioning, const char *principals)
 static void
 teardown(void)
 {
-	ck_assert(settings_box_idle(box));
+	ck_assert(snapshot_idle(box));
 	provision_free(provision);
 	modules_free(modules);
 	state_free(state);
-	settings_box_free(box);
+	snapshot_free(box);
 	world_end(&w);
 }
 
@@ -263,7 +269,7 @@ START_TEST(test_damaged_memory)
 	/* warned of, and kept until DPS has given another one */
 	setup(BY_DPS, "");
 	{
-		AUTO(settings_putp) const struct settings *s = settings_box_get(box);
+		AUTO(snapshot_putp) const struct settings *s = snapshot_get(box);
 		AUTO(str_freep) char *path = NULL;
 		struct bytes left;
 
