@@ -9,7 +9,7 @@
 /* All that the daemon is while it runs. */
 struct identityd {
 	struct snapshot *settings; /* of struct settings, which SIGHUP may replace */
-	char *homedir; /* as at the start */
+	char *homedir;		   /* as at the start */
 	struct keyd_client *keyd;
 	struct certd_client *certd;
 	struct tpmd_client *tpmd;
