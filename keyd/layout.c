@@ -53,6 +53,11 @@ check_backend(const struct keyd_config_backend *b, struct err *err)
 		return bad(b, "wrap is \"tpm\" or \"credential\"", err);
 	if (b->parameters.n > 0 && !plugin)
 		return bad(b, "parameters are for plugin", err);
+	if ((b->paths.n > 0 || b->network) && !pkcs11 && !plugin)
+		return bad(b, "paths and network are for pkcs11 and plugin", err);
+	for (size_t i = 0; i < b->paths.n; i++)
+		if (b->paths.at[i][0] != '/')
+			return bad(b, "paths are absolute", err);
 	return ERR_OK;
 }
 

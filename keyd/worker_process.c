@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -94,6 +95,16 @@ confine_files(const struct worker_process *p, struct err *err)
 	return sandbox_apply_files(role->sandbox, &paths, p->daemon->sandbox, err);
 }
 
+/* One that is not there is not in the policy, and the library would meet a refusal that nobody can explain. */
+static void
+warn_of_absent(const struct keyd_config_backend *from)
+{
+	for (size_t i = 0; from && i < from->paths.n; i++)
+		if (access(from->paths.at[i], F_OK))
+			log_warn("backends.%s.paths: %s cannot be had: %m", from->name,
+			    from->paths.at[i]);
+}
+
 /* A worker is told of its place rather than by an argument, for the spawner lets nobody choose arguments. */
 static enum err_code
 open_place(struct worker_process *p, const struct layout *layout, struct err *err)
@@ -103,6 +114,7 @@ open_place(struct worker_process *p, const struct layout *layout, struct err *er
 	p->place = place_named(layout, name);
 	if (p->place == layout->stores.n_stores)
 		return err_set(err, ERR_NOT_FOUND, "there is no place %s", name);
+	warn_of_absent(layout->from[p->place]);
 	if (keyd_warm_up(err) || mech_new(&p->mech, err) || map_notes(p, err))
 		return err->code;
 	p->config = layout->store[p->place].config;

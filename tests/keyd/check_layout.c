@@ -68,6 +68,10 @@ static const struct {
 	{ "[backends.disk]\ntype = \"file\"\n", "one place only" },
 	{ "[backends.file]\ntype = \"file\"\nwrap = \"paper\"\n", "wrap is" },
 	{ "[backends.file]\ntype = \"file\"\nlibrary = \"/x.so\"\n", "library is for" },
+	{ "[backends.chip]\ntype = \"tpm\"\nnetwork = true\n",
+	    "backends.chip: paths and network are for" },
+	{ "[backends.oem]\ntype = \"plugin\"\nlibrary = \"/x.so\"\npaths = [\"/a\", \"b\"]\n",
+	    "backends.oem: paths are absolute" },
 };
 
 START_TEST(test_wrong)

@@ -27,6 +27,7 @@ store_path = "$T/store"
 [backends.liar]
 type = "plugin"
 library = "$T/lib/liar.so"
+paths = ["$T/absent"]
 deadline_ms = 500
 [backends.liar.parameters]
 lie = "$1"
@@ -235,5 +236,7 @@ post /key '{"keyId":"oem-b","usage":"sign"}'
 answer "another library beside it" 200
 wait_for 5 grep -q "parameter bad of backend liar" "$T/keyd.log"
 ok "the log names it" $?
+grep -qF "backends.liar.paths: $T/absent cannot be had: No such file" "$T/keyd.log"
+ok "the log names a path that is not there" $?
 is "and not its value" "$(grep -c secret-pin "$T/keyd.log")" 0
 suite_end
