@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "ctl/keyd_role.h"
 #include "data/fields.h"
+#include "data/uri.h"
 
 #define REPORT_MAX    (1 << 20)
 #define SILENCE_MS    30000 /* a step of the examination takes less */
@@ -79,11 +80,35 @@ split(char *line, char *words[WORDS_MAX])
 	return n;
 }
 
+/* A vendor's words are among it, and labels from a token: nothing of them is other than text, or speaks to a terminal. */
+static void
+clean(char *line)
+{
+	const size_t len = strlen(line);
+
+	for (size_t at = 0; at < len; at++) {
+		at += uri_utf8_prefix((struct text){ line + at, len - at });
+		if (at < len)
+			line[at] = '?';
+	}
+	for (size_t i = 0; i < len; i++) {
+		const unsigned char c = (unsigned char)line[i], next = (unsigned char)line[i + 1];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			line[i] = '?';
+		else if (c == 0xc2 && next < 0xa0) /* C1 */
+			line[i] = line[i + 1] = '?';
+	}
+}
+
 static enum err_code
 read_line(struct reading *r, char *line, struct err *err)
 {
 	char *words[WORDS_MAX];
-	size_t n = split(line, words);
+	size_t n;
+
+	clean(line);
+	n = split(line, words);
 
 	if (n == 1 && strcmp(words[0], "network") == 0) {
 		r->network = true;

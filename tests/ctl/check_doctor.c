@@ -31,6 +31,9 @@ static const struct {
 	    "KD-109", "while to log in: status 3" },
 	{ "hang", "step\ttoken\topen a session\n", SIGNALED(SIGKILL), true, false, 1, "bad",
 	    "token", "KD-108", NULL },
+	{ "labels that are no text",
+	    "bad\ttoken\tKD-409\tt\tx\xff\xc3_\x1b[1m\xc2\x9b\xc3\xbc\tr\nend\n", EXITED(0), false,
+	    false, 1, "bad", "token", "KD-409", "x??_?[1m??\xc3\xbc" },
 	{ "refused call", "step\ttoken\topen a session\n", EXITED(159), false, false, 1, "bad",
 	    "token", "KD-110", NULL },
 };
