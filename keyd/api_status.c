@@ -76,7 +76,7 @@ add_rules(const struct keyd *keyd, struct status_resp *out, struct err *err)
 	bool others;
 	size_t n = permit_count(keyd->permit, &others);
 
-	if (n == 0)
+	if (n == 0 && others)
 		return ERR_OK;
 	if (str_format(&value, err, "%zu in force, other keys %s", n,
 		others ? "as without rules" : "refused"))

@@ -133,7 +133,8 @@ FIELDS(keyd_config,
 	LIST  (placements,   "placement",      CLOSED,   placement_fields),
 	LIST  (principals,   "principal",      OPTIONAL, principal_fields),
 	LIST  (uses,         "use",            CLOSED,   use_fields),
-	ENUM  (use_default,  "use_default",    OPTIONAL, use_defaults),
+	FIELD_ROW(FIELD_ENUM, use_default, "use_default", PRESENT,
+		.offset2 = offsetof(self, has_use_default), .names = use_defaults),
 	OBJECT(endpoints,    "endpoints",      OPTIONAL, endpoints_fields));
 /* clang-format on */
 
@@ -226,13 +227,14 @@ keyd_config_apply_policy(const struct keyd_config *config, struct policy *policy
 enum err_code
 keyd_config_apply_permit(const struct keyd_config *config, struct permit *permit, struct err *err)
 {
+	bool others = config->has_use_default ? config->use_default == KEYD_USE_CONTRACT
+					      : config->uses.n == 0;
 	struct permit_rule *rules;
 	enum err_code code = rules_of(config, &rules, err);
 
 	if (code)
 		return code;
-	code = permit_set(
-	    permit, rules, config->uses.n, config->use_default == KEYD_USE_CONTRACT, err);
+	code = permit_set(permit, rules, config->uses.n, others, err);
 	free(rules);
 	return code;
 }

@@ -85,11 +85,12 @@ struct keyd_config {
 	FIELDS_LIST(struct keyd_config_placement) placements;
 	FIELDS_LIST(struct keyd_config_principal) principals;
 	FIELDS_LIST(struct keyd_config_use) uses;
+	bool has_use_default;
 	int use_default; /* enum keyd_use_default */
 	struct keyd_config_endpoints endpoints;
 };
 
-/* What holds for keys that no [[use]] rule names, where there are rules. */
+/* What holds for keys that no [[use]] rule names: where it is not said KEYD_USE_DENY, or the contract where there is no rule. */
 enum keyd_use_default { KEYD_USE_DENY, KEYD_USE_CONTRACT };
 
 FIELDS_DECLARE(keyd_config);

@@ -312,13 +312,13 @@ permit_set(
 
 	if (permit_check(rules, n_rules, p->uses_dir, &bad, err))
 		return err->code;
-	if (n_rules && make_rules(p, rules, n_rules, others, &fresh, err))
+	if ((n_rules || !others) && make_rules(p, rules, n_rules, others, &fresh, err))
 		return err->code;
 	pthread_mutex_lock(&p->lock);
 	old = p->rules;
 	p->rules = fresh;
 	pthread_mutex_unlock(&p->lock);
-	atomic_store(&p->in_force, n_rules > 0);
+	atomic_store(&p->in_force, n_rules || !others);
 	fresh = old;
 	return ERR_OK;
 }

@@ -70,7 +70,7 @@ void permit_free(struct permit *p);
 /*
  * Put these rules (copied) in place of all there are, at once for every thread.  A rule of the same uid, patterns, verbs and
  * algorithms as one before goes on with its count, whatever its limits and place; so it does after a restart.
- *   others   keys that no pattern of any rule matches: true: left to the contract; false: refused
+ *   others   keys that no pattern of any rule matches: true: left to the contract; false: refused, all where there is no rule
  * ERR_INVALID: two of the rules are the same in these four, or one has uses_per_day without a homedir.
  */
 enum err_code permit_set(struct permit *p, const struct permit_rule *rules, size_t n_rules,

@@ -166,6 +166,14 @@ END_TEST
 /* What a rule says is what permit.h is told. */
 START_TEST(test_uses)
 {
+	static const struct {
+		const char *text;
+		enum err_code wanted;
+	} ruleless[] = {
+		{ "use_default = \"deny\"\n", ERR_DENIED },
+		{ "use_default = \"contract\"\n", ERR_OK },
+		{ "", ERR_OK },
+	};
 	AUTO(keyd_config_done) struct keyd_config c = { 0 };
 	const struct peer peer = { .uid = 1000, .pidfd = -1 };
 	const struct permit_config config = { .homedir = support_tmpdir() };
@@ -196,6 +204,14 @@ START_TEST(test_uses)
 	c.use_default = KEYD_USE_DENY;
 	ck_ok(keyd_config_apply_permit(&c, permit, &err));
 	ck_err(permit_use(permit, &peer, "e", PERMIT_SIGN, PERMIT_AEAD, &err), ERR_DENIED);
+	/* what is said holds without rules, too; where nothing is said they are what makes the difference */
+	for (size_t i = 0; i < ARRAY_LEN(ruleless); i++) {
+		keyd_config_done(&c);
+		ck_ok(load(ruleless[i].text, &c, &err));
+		ck_ok(keyd_config_apply_permit(&c, permit, &err));
+		ck_err(permit_use(permit, &peer, "e", PERMIT_SIGN, PERMIT_AEAD, &err),
+		    ruleless[i].wanted);
+	}
 	permit_free(permit);
 }
 END_TEST

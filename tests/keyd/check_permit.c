@@ -138,8 +138,11 @@ START_TEST(test_without_rules)
 	ck_ok(use_as(p, 1, "k", PERMIT_SIGN, PERMIT_AEAD, &err));
 	ck_ok(permit_set(p, rules, ARRAY_LEN(rules), false, &err));
 	ck_err(use_as(p, 1, "k", PERMIT_SIGN, PERMIT_AEAD, &err), ERR_DENIED);
-	ck_ok(permit_set(p, NULL, 0, false, &err));
+	ck_ok(permit_set(p, NULL, 0, true, &err));
 	ck_ok(use_as(p, 1, "k", PERMIT_SIGN, PERMIT_AEAD, &err));
+	/* no rule, and all other keys refused */
+	ck_ok(permit_set(p, NULL, 0, false, &err));
+	ck_err(use_as(p, 0, "k", PERMIT_SIGN, PERMIT_AEAD, &err), ERR_DENIED);
 	permit_free(p);
 }
 END_TEST
@@ -289,7 +292,7 @@ START_TEST(test_replaced)
 		ck_assert_int_eq(pthread_create(&threads[i], NULL, use_for_long, p), 0);
 	for (int i = 0; i < 500; i++) {
 		ck_ok(permit_set(p, &rated, 1, false, &err));
-		ck_ok(permit_set(p, NULL, 0, false, &err));
+		ck_ok(permit_set(p, NULL, 0, true, &err));
 		ck_ok(permit_set(p, rules, ARRAY_LEN(rules), false, &err));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
@@ -432,7 +435,7 @@ plain_grants(struct plain *p, uint32_t uid, const char *id, enum permit_verb ver
 
 	for (size_t i = 0; i < p->n; i++)
 		named = named || plain_names(&p->rules[i], id);
-	if (p->n == 0 || (!named && p->others))
+	if (!named && p->others)
 		return true;
 	for (size_t i = 0; i < p->n; i++) {
 		struct plain_rule *rule = &p->rules[i];
