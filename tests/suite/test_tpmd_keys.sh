@@ -331,6 +331,28 @@ bad=0
 for i in 1 2 3 4; do wait "${jobs_[i]}" || bad=1; done
 ok "four callers, two keys" $bad
 
+# eight at a time, by two EC keys, a digest of its own for each: a command is sent ahead of its caller's turn, and no answer is another's
+public_pem other
+ok "tpm2_load takes the other EC key" $?
+for i in {1..80}; do
+	key=ec
+	[ $((i % 5)) -gt 0 ] || key=other
+	head -c 32 /dev/urandom >"$T/many.$i"
+	printf '{%s,"algorithm":"ECDSA","data":"%s"}' "$(blobs $key)" "$(b64 "$T/many.$i")" >"$T/many.$i.request"
+	printf 'next\nunix-socket = %s\nurl = "http://localhost/keys/sign?%s"\nheader = "content-type: application/json"\ndata-binary = "@%s"\noutput = "%s"\n' \
+		"$SOCKET" "$V" "$T/many.$i.request" "$T/many.$i.answer"
+done | tail -n +2 >"$T/many.cfg"
+chmod 644 "$T"/many.*
+$MAY curl -sS --max-time 60 -Z --parallel-immediate --parallel-max 8 -K "$T/many.cfg" 2>"$T/many.err"
+good=0
+for i in {1..80}; do
+	key=ec
+	[ $((i % 5)) -gt 0 ] || key=other
+	jq -r .signature "$T/many.$i.answer" | base64 -d >"$T/sig"
+	openssl pkeyutl -verify -pubin -inkey "$T/$key.pem" -sigfile "$T/sig" -in "$T/many.$i" >/dev/null 2>&1 && good=$((good + 1))
+done
+is "good signatures of 80 by eight at a time" "$good" 80
+
 # --- the TPM dies: between requests, with a key loaded, during one
 before=${PID[tpmd]}
 sign ec ECDSA "$T/digest"
