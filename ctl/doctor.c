@@ -114,6 +114,10 @@ read_line(struct reading *r, char *line, struct err *err)
 		r->network = true;
 		return ERR_OK;
 	}
+	if (n == 1 && strcmp(words[0], "confine") == 0) {
+		r->step = NULL;
+		return ERR_OK;
+	}
 	if (n == 1 && strcmp(words[0], "end") == 0) {
 		r->ended = true;
 		return ERR_OK;
@@ -184,7 +188,8 @@ doctor_read(
 	if (r.ended)
 		return ERR_OK;
 	if (!r.step)
-		return err_set(err, ERR_PROTOCOL, "keyd did not examine anything");
+		return err_set(err, ERR_PROTOCOL,
+		    "keyd ended before it could examine its places, and has said why");
 	return add_end(&r, run, err);
 }
 

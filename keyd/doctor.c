@@ -245,6 +245,8 @@ doctor_prepare(struct daemon *d, struct err *err)
 		doctor->place = doctor->tokens[i].config->name;
 		doctor_load(doctor, &doctor->tokens[i]);
 	}
+	fputs("confine\n", doctor->out);
+	fflush(doctor->out);
 	return ERR_OK;
 }
 

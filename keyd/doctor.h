@@ -17,6 +17,7 @@
  *	ok	PLACE	WHAT
  *	note	PLACE	CODE	TITLE	CAUSE	REMEDY	worth knowing
  *	bad	PLACE	CODE	TITLE	CAUSE	REMEDY	something that keyd cannot work with, or should not
+ *	confine			libraries are loaded, the policy comes: who ends now is keyd, and it has said why
  *	network			there are places for doctor-network
  *	end
  *

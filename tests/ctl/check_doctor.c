@@ -68,12 +68,18 @@ END_TEST
 /* keyd that did not get as far as to examine anything has said why on standard error. */
 START_TEST(test_no_report)
 {
-	const struct doctor_run run = { "", EXITED(1), false };
-	AUTO(doctor_report_done) struct doctor_report report = { 0 };
+	static const struct doctor_run runs[] = {
+		{ "", EXITED(1), false },
+		{ "step\thsm\tload\nok\thsm\tx\nconfine\n", EXITED(1), false },
+	};
 	bool network;
 	struct err err = { 0 };
 
-	ck_err(doctor_read(&run, &report, &network, &err), ERR_PROTOCOL);
+	for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+		AUTO(doctor_report_done) struct doctor_report report = { 0 };
+
+		ck_err(doctor_read(&runs[i], &report, &network, &err), ERR_PROTOCOL);
+	}
 }
 END_TEST
 
