@@ -33,7 +33,8 @@
 #define SLOTS	       4
 #define SLOT_LEN       1024
 
-enum verdict { OK = 0, FAILED = 40, NOT_OFFERED = 41 }; /* exit status of a row's process */
+/* Exit status of a row's process; none is 0, which is what a library that calls exit() would most likely say. */
+enum verdict { OK = 39, FAILED, NOT_OFFERED };
 
 /* What a row's processes and this one share. */
 struct shared {

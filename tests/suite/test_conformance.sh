@@ -42,6 +42,7 @@ TAG_IGNORED|AEAD: what was tampered with|byte 1 of a ciphertext can be changed|
 OVERRUN|buffers that are too small|sign into a small buffer writes beyond a buffer of 31 bytes|
 MISSING_IS_2|a missing key is missing|load a key that is not there: trouble (2), not refused (1)|
 CRASH|NULL as id||
+EXIT|a missing key is missing|ended the process with status 0|
 HANG|verify|no answer within 1 s|--deadline 1
 ID_IS_A_NAME|ids of any characters|no key of the id "a/b"|'
 
