@@ -32,6 +32,9 @@ remedy(TSS2_RC rc)
 		    "the TPM is locked: wrong passwords, or power cuts while a key without noDA "
 		    "was in use; "
 		    "it recovers with time, or by tpm2_dictionarylockout --clear-lockout" },
+		{ TPM2_RC_TESTING, "the TPM tests itself: try again" },
+		{ TPM2_RC_RETRY, "the TPM is busy with itself: try again" },
+		{ TPM2_RC_NV_RATE, "the TPM spares its memory: try again later" },
 		{ TPM2_RC_INITIALIZE, "the TPM was reset and waits for TPM2_Startup" },
 		{ TPM2_RC_OBJECT_MEMORY,
 		    "others fill the TPM; with device:/dev/tpmrm0 each has it alone" },
