@@ -292,11 +292,18 @@ for _ in 1 2 3 4 5; do
 done
 is "tries that the TPM has counted" "$(tries)" 0x1
 like "the log says what to do" "$(cat "$T/tpmd.log")" '*key at 0x81000100 has a password*tpm2_evictcontrol*'
+# locked by somebody else's guesses: said, and over when the TPM is unlocked (tpm2.md 3)
 blob "$T/blob3"
+for _ in 1 2 3; do tpm2_hmac -Q -c 0x81000100 -p guess "$T/hello" 2>/dev/null; done
+import "$T/blob3"
+answer "an import that cannot sign" 500
+like "the log says that the TPM is locked" "$(tail -2 "$T/tpmd.log")" '*TPM is locked*--clear-lockout*'
+tpm2_dictionarylockout -Q --clear-lockout
 import "$T/blob3"
 answer "an import takes its place" 200
 sign "$T/hello"
 is "and signs" "$(jq -r .digest <<<"$BODY")" "$WANT"
+is "nothing stays loaded after a lock" "$(transients)" ""
 stop tpmd
 
 # --- the simulator by name: the TCTI asks the resolver for each command
