@@ -127,6 +127,24 @@ refused(const struct signing *s, const char *why)
 	return provider_failed(s->provider, &err);
 }
 
+/* Not while it is at work: what was hashed by the one would be signed as hashed by the other. */
+static int
+set_digest(struct signing *s, const OSSL_PARAM *p)
+{
+	EVP_MD *before = s->hash ? s->md : NULL;
+	int done;
+
+	if (!before)
+		return set_md(s, &s->md, p);
+	s->md = NULL;
+	done = set_md(s, &s->md, p);
+	if (done && s->md && EVP_MD_get_type(s->md) != EVP_MD_get_type(before))
+		done = refused(s, "another digest than the one that it began with");
+	EVP_MD_free(s->md);
+	s->md = before;
+	return done;
+}
+
 /* An integer from TLS and from programs, a word from the command line. */
 static int
 set_padding(struct signing *s, const OSSL_PARAM *p)
@@ -197,7 +215,7 @@ signing_set_params(void *ctx, const OSSL_PARAM params[])
 
 	if (!params)
 		return 1;
-	return set_md(s, &s->md, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST)) &&
+	return set_digest(s, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_DIGEST)) &&
 	       set_md(s, &s->mgf1,
 		   OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_MGF1_DIGEST)) &&
 	       set_padding(s, OSSL_PARAM_locate_const(params, OSSL_SIGNATURE_PARAM_PAD_MODE)) &&

@@ -235,6 +235,27 @@ START_TEST(test_refused_settings)
 		ck_assert_msg(ERR_peek_error() != 0, "row %zu says nothing", i);
 		ERR_clear_error();
 	}
+	/* as in the default provider: not another digest than the one that has begun, be it as long */
+	for (size_t i = 0; i < 2; i++) {
+		AUTO(x509_keyp) EVP_PKEY *key = open_id(i ? EC_ID : RSA_ID);
+		AUTO(md_ctxp) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+		EVP_PKEY_CTX *pctx = NULL;
+		static const char *const digests[] = { "SHA512", "SHA3-256", "SHA2-256" };
+
+		ck_assert_int_eq(
+		    EVP_DigestSignInit_ex(ctx, &pctx, "SHA256", NULL, NULL, key, NULL), 1);
+		for (size_t j = 0; j < ARRAY_LEN(digests); j++) {
+			const OSSL_PARAM params[] = {
+				OSSL_PARAM_construct_utf8_string(
+				    OSSL_SIGNATURE_PARAM_DIGEST, (char *)digests[j], 0),
+				OSSL_PARAM_construct_end(),
+			};
+
+			ck_assert_msg((EVP_PKEY_CTX_set_params(pctx, params) == 1) == (j == 2),
+			    "%zu %s", i, digests[j]);
+		}
+		ERR_clear_error();
+	}
 	{
 		AUTO(x509_keyp) EVP_PKEY *key = open_id(EC_ID);
 		AUTO(md_ctxp) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
