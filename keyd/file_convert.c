@@ -1,5 +1,6 @@
 #include "keyd/file_convert.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,6 +90,8 @@ file_convert_prepare(struct daemon *d, struct err *err)
 
 	if (!c)
 		return err_nomem(err);
+	/* stopped while it has the files' lock it would hold up keyd */
+	(void)signal(SIGTSTP, SIG_IGN);
 	keyd->convert = c;
 	c->config = *files;
 	if (check_owner(c->config.homedir, err))

@@ -117,6 +117,21 @@ is "to a device, as a terminal is one" $? 0
 is "the key is what it was" "$(cat "$KEYS"/fresh-*.key)" "a fresh key"
 convert wrap
 
+# --- one that waits for the lock; stopped while it holds it, by ^Z, it would hold up keyd: so it does not stop
+exec {lock}<"$KEYS"
+flock "$lock"
+start waiting "$BIN/keyd" "${as_keyd[@]}" --role wrap
+waits() { grep -q "^[0-9]*: -> FLOCK.* ${PID[waiting]} " /proc/locks; }
+wait_for 10 waits
+ok "it waits for the lock" $?
+ignored=0x$(awk '/^SigIgn:/ {print $2}' "/proc/${PID[waiting]}/status")
+is "and does not stop for ^Z" $(((ignored >> 19) & 1)) 1 # signal 20
+flock -u "$lock"
+exec {lock}<&-
+wait "${PID[waiting]}"
+is "then it goes on" $? 0
+unset "PID[waiting]"
+
 # --- who may
 if need_root "another user"; then
 	OUT=$(as_user "$(user 3)" "$BIN/edgekeep" keys wrap 2>&1)
