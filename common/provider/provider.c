@@ -75,7 +75,8 @@ remedy_of(const struct err *err)
 {
 	if (err->code == ERR_UNREACHABLE)
 		return ": is keyd running, and may this user open its socket?";
-	if (err->code == ERR_PEER && err->status == 401)
+	/* who is refused by a rule of use has been told what it lacks */
+	if (err->code == ERR_PEER && err->status == 401 && !strstr(err->text, "[[use]]"))
 		return ": give the user a [[principal]] in keyd's configuration, or use a handle";
 	if (err->code == ERR_PEER && err->status == 400)
 		return ": is there a key pair of that id, or is the handle of another keyd?";

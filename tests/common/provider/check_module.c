@@ -265,6 +265,9 @@ START_TEST(test_errors)
 		{ ERR_PEER, 401, "user 7 is not authorized",
 		    "edgekeep:refused by keyd:user 7 is not authorized: give the user a "
 		    "[[principal]] in keyd's configuration, or use a handle" },
+		{ ERR_PEER, 401, "user 7 is not authorized\ncaused by: no [[use]] rule grants sign",
+		    "edgekeep:refused by keyd:user 7 is not authorized: no [[use]] rule grants "
+		    "sign" },
 		{ ERR_PEER, 400, "a parameter has an invalid value\ncaused by: invalid handle",
 		    "edgekeep:refused by keyd:a parameter has an invalid value: invalid handle: is "
 		    "there a key pair of that id, or is the handle of another keyd?" },
