@@ -127,6 +127,27 @@ hmac_is_right(void)
 	}
 }
 
+/* As the cloud gives them: 64 bytes for an individual enrolment, less than a hash elsewhere. */
+static void
+keys_of_any_size(void)
+{
+	static const size_t lengths[] = { 64, 31, 16 };
+	const struct bytes data = text_bytes("data");
+
+	for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+		AUTO(bytes_done) struct bytes key = judge_random(lengths[i]);
+		AUTO(bytes_done) struct bytes want = judge_hmac(&key, &data);
+		AUTO(bytes_done) struct bytes got = { 0 };
+		char what[64];
+
+		snprintf(what, sizeof(what), "import a key of %zu bytes", lengths[i]);
+		must_offer(what, subject->import(id_of("a"), KEYD_USE_SIGN, &key));
+		got = hmac(id_of("a"), &data);
+		snprintf(what, sizeof(what), "HMAC with a key of %zu bytes", lengths[i]);
+		same(what, &got, &want);
+	}
+}
+
 static void
 derive_is_hmac(void)
 {
@@ -547,10 +568,11 @@ moves(void)
 #define TEN "0123456789"
 #define LONG                                    \
 	TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN \
-	    "01234" /* 128 bytes with the 23 of id_of in front */
+	    "0123" /* 128 bytes with the 23 of id_of in front and one behind */
 
 static const char *const odd_ids[] = { "a/b", "../x", "..", ".", "%2e%2e%2f", "a b", " ", "A", "a",
-	"gr\xc3\xbcn", "\n", "*?[a]", "'\"`$(x)", "\\", "-rf", "\xf0\x9f\x94\x91", LONG };
+	"gr\xc3\xbcn", "\n", "*?[a]", "'\"`$(x)", "\\", "-rf", "\xf0\x9f\x94\x91", LONG "4",
+	LONG "5" };
 
 /* Of an id that nothing is odd about. */
 static bool
@@ -711,6 +733,7 @@ const struct row common_rows[] = {
 	{ "creating keeps an existing key",       "4.2",  { keeps_key } },
 	{ "keys differ from each other",          "4.2",  { keys_differ } },
 	{ "HMAC-SHA256",                          "4.12", { hmac_is_right } },
+	{ "HMAC-SHA256 with keys of other sizes", "4.4",  { keys_of_any_size } },
 	{ "derived key = HMAC-SHA256 of created", "4.11", { derive_is_hmac } },
 	{ "derived key = HMAC-SHA256 of imported", "4.11", { derive_is_right } },
 	{ "importing replaces a key",             "4.4",  { import_replaces } },

@@ -332,6 +332,21 @@ empty_inputs(void)
 
 /* --- algorithms by name */
 
+/* The first of the list, where the library can make such a pair. */
+static void
+in_turn(const char *list, enum key_algorithm first, const char *algorithm)
+{
+	AUTO(bytes_done) struct bytes got = { 0 };
+
+	if (subject->create_pair(id_of(algorithm), first) != DONE)
+		return;
+	expect(list, functions.create_key_pair_if_not_exists(id_of(list), list), OK);
+	must(
+	    "read its algorithm", subject->parameter(id_of(list), KEY_PARAM_ALGORITHM, &got), DONE);
+	if (!text_equal(text_of_bytes(&got), algorithm))
+		fail("\"%s\" makes another pair than one of the first", list);
+}
+
 static void
 algorithm_names(void)
 {
@@ -349,6 +364,8 @@ algorithm_names(void)
 	};
 	char name[8];
 
+	in_turn("ec-p256:rsa-2048", KEY_EC_P256, "ECDSA");
+	in_turn("rsa-2048:ec-p256:*", KEY_RSA_2048, "RSA");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		snprintf(name, sizeof(name), "%zu", i);
 		if (functions.create_key_pair_if_not_exists(id_of(name), rows[i].list) !=

@@ -112,6 +112,11 @@ filled_into(const char *name, fill *call, const void *arguments, size_t size, st
 	for (size_t i = size; i < size + GUARD_LEN; i++)
 		if (buffer.data[i] != GUARD_BYTE)
 			fail("%s writes beyond a buffer of %zu bytes", name, size);
+	/* what does not fit, and above all plaintext whose tag is wrong */
+	if (outcome == REFUSED || (outcome == TROUBLE && call == fill_decrypt))
+		for (size_t i = 0; i < size; i++)
+			if (buffer.data[i] != GUARD_BYTE)
+				fail("%s writes into the buffer of a call that fails", name);
 	if (outcome != DONE)
 		return outcome;
 	if (len > size)

@@ -10,6 +10,9 @@
  *   DEFECT_DERIVE_DIFFERS     derive_key gives another key than DERIVED works with
  *   DEFECT_TAG_IGNORED        decryption gives out what was tampered with
  *   DEFECT_OVERRUN            a buffer that is too small is written over its end
+ *   DEFECT_IMPORT_CUT         of an imported key the first 32 bytes are kept
+ *   DEFECT_LAST_ALGORITHM     of the preferred algorithms the last one is made
+ *   DEFECT_PLAIN_BEFORE_TAG   plaintext is given out although its tag is wrong
  *   DEFECT_MISSING_IS_2       a missing key is answered like hardware in trouble
  *   DEFECT_CRASH              a NULL id ends the process
  *   DEFECT_EXIT               where a key is missing the process ends, and well at that
@@ -204,6 +207,10 @@ import_key(const char *id, const uint8_t *bytes, uintptr_t bytes_len, AZIOT_KEYS
 	(void)usage;
 	if (!id || !bytes || bytes_len == 0 || bytes_len > STORED_MAX)
 		return INVALID;
+#ifdef DEFECT_IMPORT_CUT
+	if (bytes_len > 32)
+		bytes_len = 32;
+#endif
 	return save(id, "key", bytes, bytes_len);
 }
 
@@ -316,6 +323,10 @@ create_key_pair_if_not_exists(const char *id, const char *preferred_algorithms)
 
 	if (!id || rc != MISSING)
 		return rc;
+#ifdef DEFECT_LAST_ALGORITHM
+	if (preferred_algorithms && strchr(preferred_algorithms, ':'))
+		preferred_algorithms = strrchr(preferred_algorithms, ':') + 1;
+#endif
 	pair = generate(preferred_algorithms ? preferred_algorithms : "*");
 	if (!pair)
 		return INVALID;
@@ -641,6 +652,9 @@ open_sealed(const struct stored *key, const AZIOT_KEYS_ENCRYPT_AEAD_PARAMETERS *
 	rc = gcm(0, key, how, in[0] == 1 ? in + 1 + TAG_LEN : in + 1, len, plain, tag)
 		 ? give(plain, len, out, out_len)
 		 : EXTERNAL;
+#ifdef DEFECT_PLAIN_BEFORE_TAG
+	memcpy(out, plain, len);
+#endif
 	OPENSSL_cleanse(plain, len + TAG_LEN);
 	free(plain);
 	return rc;
