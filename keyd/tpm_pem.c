@@ -120,6 +120,9 @@ check(const tpm_key_asn1 *key, struct err *err)
 		return bad(err, "not a loadable key");
 	if (!key->empty_auth)
 		return bad(err, "it needs a password");
+	if (key->empty_auth != 0xff)
+		return bad(err,
+		    "not in DER"); /* X.690 11.1; libcrypto takes any other value for TRUE, too */
 	if (!ASN1_INTEGER_get_uint64(&parent, key->parent) || parent != SRK_HANDLE)
 		return bad(err, "its parent is not the storage root key");
 	return ERR_OK;

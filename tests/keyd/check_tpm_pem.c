@@ -1,5 +1,6 @@
 #include "tests/support/support.h"
 
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,4 +124,39 @@ START_TEST(test_cut)
 }
 END_TEST
 
-TEST_MAIN("keyd/tpm_pem", test_write, test_read, test_refused, test_cut)
+/* X.690 11.1: TRUE is ff and nothing else, so no two files are the same key */
+START_TEST(test_true)
+{
+	static const uint8_t empty_auth[] = { 0xa0, 3, 1, 1, 0xff };
+	AUTO(bytes_done) struct bytes pem = made(LABEL, TYPE EMPTY PARENT PUBLIC PRIVATE);
+	BIO *in = BIO_new_mem_buf(pem.data, (int)pem.len);
+	char *name = NULL, *header = NULL;
+	uint8_t *der = NULL, *at;
+	struct err err = { 0 };
+	long len = 0;
+
+	ck_assert_int_eq(PEM_read_bio(in, &name, &header, &der, &len), 1);
+	at = memmem(der, (size_t)len, empty_auth, sizeof(empty_auth));
+	ck_assert_ptr_nonnull(at);
+	for (unsigned value = 0; value <= 0xff; value++) {
+		AUTO(tpmd_object_done) struct tpmd_object object = { 0 };
+		BIO *out = BIO_new(BIO_s_mem());
+		struct bytes again;
+		char *text;
+
+		at[4] = (uint8_t)value;
+		ck_assert_int_gt(PEM_write_bio(out, name, header, der, len), 0);
+		again.len = (size_t)BIO_get_mem_data(out, &text);
+		again.data = (uint8_t *)text;
+		ck_assert_int_eq(
+		    tpm_pem_read(&again, &object, &err), value == 0xff ? ERR_OK : ERR_SYNTAX);
+		BIO_free(out);
+	}
+	BIO_free(in);
+	OPENSSL_free(name);
+	OPENSSL_free(header);
+	OPENSSL_free(der);
+}
+END_TEST
+
+TEST_MAIN("keyd/tpm_pem", test_write, test_read, test_refused, test_cut, test_true)
