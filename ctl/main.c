@@ -15,7 +15,7 @@ struct options {
 	bool json;
 	const char *run_dir;
 	const char *edged;
-	const char *uri;
+	char *uri; /* the argument itself */
 };
 
 static int
@@ -89,14 +89,27 @@ unwrap(const struct options *o, char **args)
 	return fail(&err);
 }
 
+/* A PIN may be in it, and everybody sees arguments. */
+static enum err_code
+take_uri(const struct options *o, char **ret, struct err *err)
+{
+	if (!o->uri)
+		return ERR_OK;
+	if (str_copy(ret, o->uri, err))
+		return err->code;
+	mem_wipe(o->uri, strlen(o->uri));
+	return ERR_OK;
+}
+
 static int
 doctor_keys(const struct options *o, char **args)
 {
+	AUTO(str_freep) char *uri = NULL;
 	AUTO(doctor_report_done) struct doctor_report report = { 0 };
 	struct err err = { 0 };
 
 	(void)args;
-	if (doctor_collect(o->uri, &report, &err))
+	if (take_uri(o, &uri, &err) || doctor_collect(uri, &report, &err))
 		return fail(&err);
 	if (!o->json)
 		doctor_print_text(&report, stdout);

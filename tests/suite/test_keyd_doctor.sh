@@ -88,6 +88,18 @@ like "certificates: fresh" "$(jq -r '.report[] | select(.kind == "ok") | .text' 
 like "certificates: stale" "$(jq -r '.report[] | select(.kind == "note") | .code + " " + .cause' <<<"$REPORT")" 'KD-410 certificate "stale", id 0a0b: CN=stale,O=Test, until *'
 for label in fresh stale; do tool -b --type cert --label $label; done
 
+# --- its argument may have a PIN, which nobody sees
+config "$T/lib/shim.so"
+echo "C_GetSlotList hang" >"$SHIM_CONTROL"
+as "$BIN/edgekeep" doctor keys --uri "pkcs11:token=tok?pin-value=73905182" >"$T/hung" 2>&1 &
+HUNG=$!
+examines() { EK=$(pgrep -P "$HUNG") && KEYD=$(pgrep -P "$EK") && grep -q "keyd" "/proc/$KEYD/cmdline"; }
+wait_for 10 examines
+is "--uri: in the list of processes" "$(tr '\0' ' ' <"/proc/$EK/cmdline" | grep -c -e pin-value -e 73905182)" 0
+kill -KILL "$KEYD"
+wait "$HUNG"
+good
+
 # --- the library
 config "$T/lib/none.so"
 named "library missing" "KD-101"
