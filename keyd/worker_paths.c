@@ -74,6 +74,9 @@ static const char *const token_places[] = { "/dev/tpmrm0", "/dev/tpm0", "/var/li
 /* And directories that they are told by their environment. */
 static const char *const token_variables[] = { "TPM2_PKCS11_STORE" };
 
+/* And, without those, below the home of keyd's user. */
+static const char token_home[] = ".tpm2_pkcs11";
+
 static enum err_code
 add_list(const char *const *list, size_t n, unsigned access, struct sandbox_paths *paths,
     struct err *err)
@@ -171,8 +174,15 @@ add_place(const struct layout *layout, size_t i, struct sandbox_paths *paths, st
 static enum err_code
 add_token_places(struct sandbox_paths *paths, struct err *err)
 {
+	const char *home = getenv("HOME");
+	AUTO(str_freep) char *below = NULL;
+
 	if (add_list(token_places, ARRAY_LEN(token_places), BOTH, paths, err) ||
 	    add_softhsm(paths, err))
+		return err->code;
+	if (home && *home == '/' &&
+	    (str_format(&below, err, "%s/%s", home, token_home) ||
+		sandbox_paths_add(paths, below, BOTH, err)))
 		return err->code;
 	for (size_t i = 0; i < ARRAY_LEN(token_variables); i++) {
 		const char *value = getenv(token_variables[i]);

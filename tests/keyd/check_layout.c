@@ -1,8 +1,10 @@
 #include "tests/support/support.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "keyd/layout.h"
+#include "keyd/worker.h"
 
 static struct keyd_config config;
 static struct layout layout;
@@ -58,6 +60,9 @@ START_TEST(test_file_settings)
 	done();
 }
 END_TEST
+
+static const char *const token_paths[] = { "/some/store", "/home/of-keyd/.tpm2_pkcs11",
+	"/etc/tpm2_pkcs11", "/var/lib/softhsm", "/pins/hsm", "/extra" };
 
 /* Each names what is wrong. */
 static const struct {
@@ -128,4 +133,30 @@ START_TEST(test_swapped)
 }
 END_TEST
 
-TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong, test_plugin, test_swapped)
+/* Where modules keep their state by themselves, in the order in which they look; and nothing of the kind for a plugin. */
+START_TEST(test_token_paths)
+{
+	AUTO(sandbox_paths_done) struct sandbox_paths paths = { 0 };
+	AUTO(sandbox_paths_done) struct sandbox_paths plugin = { 0 };
+	struct err err = { 0 };
+
+	setenv("HOME", "/home/of-keyd", 1);
+	setenv("TPM2_PKCS11_STORE", "/some/store", 1);
+	ck_ok(
+	    make("[backends.hsm]\ntype = \"pkcs11\"\nlibrary = \"/l/hsm.so\"\n"
+		 "token = \"pkcs11:token=a?pin-source=file:/pins/hsm/pin\"\npaths = [\"/extra\"]\n"
+		 "[backends.oem]\ntype = \"plugin\"\nlibrary = \"/l/oem.so\"\n",
+		&err));
+	ck_ok(worker_place_paths(&layout, 1, &paths, &err));
+	ck_ok(worker_place_paths(&layout, 2, &plugin, &err));
+	for (size_t i = 0; i < ARRAY_LEN(token_paths); i++) {
+		ck_assert_msg(sandbox_paths_has(&paths, token_paths[i]), "%s", token_paths[i]);
+		ck_assert_msg(!sandbox_paths_has(&plugin, token_paths[i]), "%s", token_paths[i]);
+	}
+	ck_assert(sandbox_paths_has(&plugin, "/l"));
+	done();
+}
+END_TEST
+
+TEST_MAIN("keyd/layout", test_file, test_file_settings, test_wrong, test_plugin, test_swapped,
+    test_token_paths)

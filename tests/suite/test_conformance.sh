@@ -45,7 +45,7 @@ CRASH|NULL as id||
 IMPORT_CUT|HMAC-SHA256 with keys of other sizes|HMAC with a key of 64 bytes|
 LAST_ALGORITHM|algorithms by name|"ec-p256:rsa-2048" makes another pair|
 PLAIN_BEFORE_TAG|AEAD: what was tampered with|decrypt writes into the buffer of a call that fails|
-EXIT|a missing key is missing|ended the process with status 0|
+EXIT|a missing key is missing|ended the process with status |
 HANG|verify|no answer within 1 s|--deadline 1
 ID_IS_A_NAME|ids of any characters|no key of the id "a/b"|'
 
