@@ -452,7 +452,7 @@ while_using() {
 freeze() { kill -STOP "${PID[keyd]}" && wait_for 5 grep -q '^State:.T' "/proc/${PID[keyd]}/status"; }
 restart() { stop keyd && start_keyd file; }
 while_using restart restart
-configure "$T/etc/short.cnf" "$S" "timeout_ms = 500"
+configure "$T/etc/short.cnf" "$S" "timeout_ms = 2000"
 CNF=$T/etc/short.cnf
 while_using deadline freeze
 kill -CONT "${PID[keyd]}"
