@@ -81,7 +81,9 @@ replace(struct tpm *t, ESYS_TR key, struct err *err)
 		    ESYS_TR_NONE, ESYS_TR_NONE, t->auth_handle, &none);
 		if (rc)
 			return tpm_fail(t, "could not remove the old key", rc, err);
-		t->auth = ESYS_TR_NONE; /* ESYS has forgotten it, too */
+		/* ESYS must forget it, too, or it would take the new key's name for a forgery of the old one's */
+		(void)Esys_TR_Close(t->esys, &old);
+		t->auth = ESYS_TR_NONE;
 	} else if (err->code != ERR_NOT_FOUND) {
 		return err->code;
 	}
