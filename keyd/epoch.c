@@ -30,7 +30,8 @@ read_counter(const char *path, uint64_t *ret, struct err *err)
 
 	if (file_read(path, COUNTER_MAX, &text, err)) {
 		if (err->code != ERR_NOT_FOUND)
-			return err_wrap_code(err, ERR_INTERNAL, "could not read an epoch");
+			return err_wrap_code(
+			    err, ERR_INTERNAL, "could not read the epoch of a key");
 		*ret = 0;
 		err_clear(err);
 		return ERR_OK;
@@ -39,7 +40,10 @@ read_counter(const char *path, uint64_t *ret, struct err *err)
 	number = strtoull((const char *)text.data, &end, 10);
 	if (errno || text.len == 0 || *end != '\0' ||
 	    strspn((const char *)text.data, "0123456789") != text.len)
-		return err_set(err, ERR_INTERNAL, "%s holds no number", path);
+		return err_set(err, ERR_INTERNAL,
+		    "%s is damaged: put it back from a backup, or a number in it that is higher "
+		    "than it ever was",
+		    path);
 	*ret = number;
 	return ERR_OK;
 }
