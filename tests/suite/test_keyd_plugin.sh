@@ -186,7 +186,7 @@ post /key '{"keyId":"liar-a","usage":"sign"}'
 answer "ioctl, select, epoll" 200
 like "ioctl, select, epoll: the same process" "$(state_of liar)" "serving, 0 restarts*"
 stop keyd
-if [ -z "$INSTRUMENTED" ]; then
+if [ -z "$INSTRUMENTED" ] && ! grep -q "Landlock ABI 0" "$T/keyd.log"; then
 	# errno, so that one refusal is not the last
 	begin reach --sandbox errno
 	post /key '{"keyId":"liar-a","usage":"sign"}'
