@@ -83,11 +83,11 @@ files() { find "$T/home/keys" -type f | wc -l; }
 # --- SoftHSM, behind pkcs11-spy
 export SOFTHSM2_CONF=$T/etc/softhsm2.conf PKCS11SPY=$SOFTHSM PKCS11SPY_OUTPUT=$T/spy/log
 printf 'directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n' "$T/tokens" >"$SOFTHSM2_CONF"
-token() { as_user "$(user 1)" softhsm2-util --init-token --free --label "$1" --pin 1234 --so-pin 5678 >/dev/null; }
+token() { as_user "$(user 1)" softhsm2-util --init-token --free --label "$1" --pin 73904182 --so-pin 5678 >/dev/null; }
 MODULE=$SOFTHSM
-tool() { as_user "$(user 1)" pkcs11-tool --module "$MODULE" -l --pin 1234 --token-label tok "$@"; }
+tool() { as_user "$(user 1)" pkcs11-tool --module "$MODULE" -l --pin 73904182 --token-label tok "$@"; }
 token tok
-echo 1234 >"$T/pins/pin"
+echo 73904182 >"$T/pins/pin"
 chown "$OWNER" "$T/pins/pin"
 cat >"$T/etc/keyd.toml" <<EOT
 [aziot_keys]
@@ -150,7 +150,7 @@ CT=$(get ciphertext)
 like "SoftHSM: frame" "$(base64 -d <<<"$CT" | xxd -p -c 99)" "02$(printf '?%.0s' {1..42})"
 post /decrypt "{\"keyHandle\":\"$AES\",$aead,\"ciphertext\":\"$CT\"}"
 is "SoftHSM: decrypt" "$(get plaintext)" "aGVsbG8="
-post /decrypt "{\"keyHandle\":\"$AES\",$aead,\"ciphertext\":\"$(base64 -d <<<"$CT" | xxd -p | sed 's/..$/00/' | xxd -r -p | base64 -w0)\"}"
+post /decrypt "{\"keyHandle\":\"$AES\",$aead,\"ciphertext\":\"$(base64 -d <<<"$CT" | xxd -p | sed 's/00$/01/; t; s/..$/00/' | xxd -r -p | base64 -w0)\"}"
 is "SoftHSM: a tampered one" "$STATUS" 500
 is "SoftHSM: nothing of this in files" "$(files)" 0
 
@@ -218,7 +218,7 @@ is "back: one of it" "$(tool -O --type privkey 2>/dev/null | grep -c 'label: *hs
 
 # a wrong PIN is sent once; the right one, when it stands in the file, at once
 stop keyd
-echo 4321 >"$T/pins/pin"
+echo 28401937 >"$T/pins/pin"
 before=$(calls ': C_Login$')
 up
 for _ in 1 2 3 4; do pair hsm-id; done
@@ -228,7 +228,7 @@ for _ in 1 2; do kill_worker; done
 ok "wrong PIN: the worker ends, and another one serves" $?
 pair hsm-id
 is "wrong PIN: not sent by the next worker either" "$STATUS $(($(calls ': C_Login$') - before))" "500 1"
-echo 1234 >"$T/pins/pin"
+echo 73904182 >"$T/pins/pin"
 pair hsm-id
 answer "right PIN" 200
 is "right PIN: the same key" "$(parameter "$HANDLE" ec-point)" "$POINT"
@@ -253,7 +253,7 @@ cat >"$T/etc/keyd.toml" <<EOT
 [aziot_keys]
 homedir_path = "$T/home"
 pkcs11_lib_path = "$SOFTHSM"
-pkcs11_base_slot = "pkcs11:token=tok?pin-value=1234"
+pkcs11_base_slot = "pkcs11:token=tok?pin-value=73904182"
 [endpoints]
 aziot_keyd = "unix://$S"
 EOT
@@ -267,7 +267,7 @@ is "order: and works" "$(base64 -d <<<"$MAC" | xxd -p -c 99 | tr a-f A-F)" \
 	"$(printf data | openssl mac -digest SHA256 -macopt 'key:sixteen bytes...' HMAC)"
 stop keyd
 like "the log has no PIN" "$(cat "$T/keyd.log")" "*keyd*"
-is "the log has no PIN" "$(grep -c -E '1234|4321|pin-(value|source)=' "$T/keyd.log")" 0
+is "the log has no PIN" "$(grep -c -E '73904182|28401937|pin-(value|source)=' "$T/keyd.log")" 0
 
 # --- tpm2-pkcs11: no AES-GCM, no HMAC keys of its own, three objects at a time
 export TPM_STATE=$T/tpm
@@ -280,7 +280,7 @@ down() {
 	tpm2_flushcontext -t && tpm2_flushcontext -l && tpm2_flushcontext -s && tpm2_dictionarylockout -Q --clear-lockout
 }
 as_user "$(user 1)" pkcs11-tool --module "$TPM2_PKCS11" --slot-index 0 --init-token --label tok --so-pin 5678 >/dev/null 2>&1 &&
-	as_user "$(user 1)" pkcs11-tool --module "$TPM2_PKCS11" --token-label tok --init-pin --so-pin 5678 --pin 1234 >/dev/null 2>&1
+	as_user "$(user 1)" pkcs11-tool --module "$TPM2_PKCS11" --token-label tok --init-pin --so-pin 5678 --pin 73904182 >/dev/null 2>&1
 ok "tpm2-pkcs11: a token" $?
 rm -r "$T/home/keys"
 cat >"$T/etc/keyd.toml" <<EOT
@@ -289,7 +289,7 @@ homedir_path = "$T/home"
 [backends.chip]
 type = "pkcs11"
 library = "$TPM2_PKCS11"
-token = "pkcs11:token=tok?pin-value=1234"
+token = "pkcs11:token=tok?pin-value=73904182"
 network = true
 deadline_ms = 60000
 [[placement]]

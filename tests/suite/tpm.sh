@@ -12,7 +12,7 @@ tpm_start() {
 			--ctrl "type=tcp,port=$((TPM_PORT + 1)),bindaddr=127.0.0.1" --flags not-need-init,startup-clear
 		export TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$TPM_PORT
 		# the one that answers may be another script's, whose port this one could not have
-		if wait_for 5 tpm2_getcap properties-fixed && alive swtpm; then
+		if wait_for 5 tpm_answers && alive swtpm; then
 			# a TPM counts each hard end as a try at its passwords
 			tpm2_dictionarylockout -Q --clear-lockout
 			return 0
@@ -25,6 +25,7 @@ tpm_start() {
 	cat "$T/swtpm.log"
 	exit 1
 }
+tpm_answers() { gone swtpm || tpm2_getcap properties-fixed; } # or never will
 tpm_stop() { stop swtpm "${1:-TERM}"; }
 # bus_start: a relay before the TPM, at BUS_PORT and the port behind it, that writes down what crosses it
 bus_start() {
@@ -35,7 +36,7 @@ bus_start() {
 			start "bus$relay" socat -r "$T/bus.to" -R "$T/bus.from" "TCP-LISTEN:$((BUS_PORT + relay)),bind=127.0.0.1,fork" \
 				"TCP:127.0.0.1:$((TPM_PORT + relay))"
 		done
-		if wait_for 5 env "TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$BUS_PORT" tpm2_getcap properties-fixed && alive bus0 && alive bus1; then
+		if wait_for 5 bus_answers && alive bus0 && alive bus1; then
 			return 0
 		fi
 		stop bus0
@@ -44,6 +45,7 @@ bus_start() {
 	echo "FAIL the relay before the TPM does not start"
 	exit 1
 }
+bus_answers() { gone bus0 || gone bus1 || env "TPM2TOOLS_TCTI=swtpm:host=127.0.0.1,port=$BUS_PORT" tpm2_getcap properties-fixed; }
 # bus_carried FILE: have these bytes crossed it, either way?
 bus_carried() { cat "$T/bus.to" "$T/bus.from" | xxd -p | tr -d '\n' | grep -qF "$(hex "$1")"; }
 crossed() { bus_carried "$2"; ok "in clear: $1" $?; }
