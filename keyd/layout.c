@@ -51,6 +51,8 @@ check_backend(const struct keyd_config_backend *b, struct err *err)
 		return bad(b, "wrap and worker are for file", err);
 	if (b->wrap && strcmp(b->wrap, "tpm") != 0 && strcmp(b->wrap, "credential") != 0)
 		return bad(b, "wrap is \"tpm\" or \"credential\"", err);
+	if (file && !b->worker && (b->network || b->paths.n > 0 || b->deadline_ms))
+		return bad(b, "network, paths and deadline_ms are for a worker", err);
 	if (b->parameters.n > 0 && !plugin)
 		return bad(b, "parameters are for plugin", err);
 	if ((b->paths.n > 0 || b->network) && !pkcs11 && !plugin)
