@@ -25,7 +25,8 @@
 #define TIMEOUT_MS   30000
 #define ANSWER_MAX   ((size_t)16 * 1024 * 1024)
 #define TRIES	     3
-#define GUEST_STEPS  10 /* until a guest's pauses grow no longer */
+#define GUEST_LEAST  10 /* ms: a guest's first pause at most; each further one up to twice as long */
+#define GUEST_GROWTH 5	/* times */
 #define FOR_EVER     UINT64_MAX
 
 struct unix_client {
@@ -686,11 +687,14 @@ read_whole(const struct unix_client *c, struct wire *w, struct bytes *ret, struc
 
 /* ---- calls ---- */
 
-/* A guest's pauses are short and no two alike, as others of its user wait for the same place. */
+/*
+ * A guest's pauses are short at first and no two alike, as others of its user wait for the same place; then longer, as the peer
+ * logs each who finds none.
+ */
 static uint64_t
 pause_ms(const struct unix_client *c, unsigned tries)
 {
-	uint64_t longest = tries < GUEST_STEPS ? tries * 10 : GUEST_STEPS * 10;
+	uint64_t longest = GUEST_LEAST << (tries <= GUEST_GROWTH ? tries - 1 : GUEST_GROWTH);
 	struct timespec now;
 
 	if (!c->guest)
