@@ -43,8 +43,8 @@ struct peer_script {
 
 	int fd;
 	pthread_t thread;
-	pthread_mutex_t lock; /* of last */
-	atomic_uint connections, requests, ended;
+	pthread_mutex_t lock;				/* of last */
+	atomic_uint connections, requests, ended, told; /* told: how often once_sent was sent */
 	struct buf last; /* the last request; read it after peer_stop */
 };
 
@@ -80,7 +80,7 @@ read_request(struct peer_script *p, int fd)
 }
 
 static void
-answer(const struct peer_script *p, int fd)
+answer(struct peer_script *p, int fd)
 {
 	if (p->pause_ms)
 		usleep(p->pause_ms * 1000);
@@ -93,8 +93,10 @@ answer(const struct peer_script *p, int fd)
 		while (ioctl(fd, SIOCOUTQ, &unread) == 0 && unread > 0)
 			sched_yield();
 	}
-	if (p->once_sent)
+	if (p->once_sent) {
 		serve_send(fd, p->once_sent, strlen(p->once_sent));
+		atomic_fetch_add(&p->told, 1);
+	}
 }
 
 static void
@@ -679,9 +681,10 @@ START_TEST(test_unasked)
 	p.once_sent = OK "Content-Length: 3\r\n\r\nxyz";
 	peer_start(&p);
 	c = client_of(&p, 5000);
-	for (int i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		call_ok(c, false);
-		usleep(20 * 1000);
+		while (atomic_load(&p.told) <= i)
+			usleep(1000);
 	}
 	unix_client_free(c);
 	peer_stop(&p);
