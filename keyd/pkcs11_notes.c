@@ -30,7 +30,8 @@ struct notes {
 _Static_assert(sizeof(struct notes) <= BACKEND_NOTES_LEN, "it fits into what backends are given");
 
 struct pkcs11_notes {
-	pthread_mutex_t lock; /* guards what at points to */
+	pthread_mutex_t sending; /* a PIN; held across the module's call */
+	pthread_mutex_t lock;	 /* guards what at points to */
 	struct notes *at;
 	struct notes own;
 };
@@ -43,6 +44,7 @@ pkcs11_notes_new(void *memory, struct pkcs11_notes **ret, struct err *err)
 	if (!n)
 		return err_nomem(err);
 	n->at = memory ? memory : &n->own;
+	pthread_mutex_init(&n->sending, NULL);
 	pthread_mutex_init(&n->lock, NULL);
 	*ret = n;
 	return ERR_OK;
@@ -54,6 +56,7 @@ pkcs11_notes_free(struct pkcs11_notes *n)
 	if (!n)
 		return;
 	pthread_mutex_destroy(&n->lock);
+	pthread_mutex_destroy(&n->sending);
 	mem_wipe(&n->own, sizeof(n->own));
 	free(n);
 }
@@ -116,6 +119,18 @@ pkcs11_notes_keep_token(
 }
 
 /* --- PINs */
+
+void
+pkcs11_notes_begin_pin(struct pkcs11_notes *n)
+{
+	pthread_mutex_lock(&n->sending);
+}
+
+void
+pkcs11_notes_end_pin(struct pkcs11_notes *n)
+{
+	pthread_mutex_unlock(&n->sending);
+}
 
 enum err_code
 pkcs11_pin_digest(const struct ck_token_info *info, const struct bytes *pin,

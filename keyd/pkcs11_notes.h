@@ -37,6 +37,10 @@ enum pkcs11_pin_state {
 	PKCS11_PIN_REFUSED,
 };
 
+/* From the look at what is known of a PIN to what became of it: two who send one at once, by two names, would spend two tries. */
+void pkcs11_notes_begin_pin(struct pkcs11_notes *n);
+void pkcs11_notes_end_pin(struct pkcs11_notes *n);
+
 /* A PIN and the token that it is for, by whichever URI. */
 enum err_code pkcs11_pin_digest(const struct ck_token_info *info, const struct bytes *pin,
     uint8_t ret[SHA256_LEN], struct err *err) MUST_CHECK;

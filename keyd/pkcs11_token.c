@@ -218,12 +218,26 @@ may_send(const struct pkcs11_token *t, const struct ck_token_info *info, const s
 	return was_refused(t, info, digest, err);
 }
 
+/*
+ * Only where the token was away can the PIN not have been at fault.  Of one that is sent for an operation the module has to speak
+ * expressly: some know no such login, and the same PIN may be good for the other.
+ */
+static bool
+is_refusal(struct pkcs11_session *s, ck_user_type_t user, ck_rv_t rv)
+{
+	struct ck_token_info info;
+
+	if (pkcs11_rv(rv)->class == PKCS11_LOST ||
+	    s->calls->C_GetTokenInfo(s->slot, &info) != CKR_OK)
+		return false;
+	return user == CKU_USER || (rv >= CKR_PIN_INCORRECT && rv <= CKR_PIN_LOCKED);
+}
+
 static enum err_code
 send_pin(struct pkcs11_session *s, ck_user_type_t user, const struct bytes *pin,
     const uint8_t digest[SHA256_LEN], struct err *err)
 {
 	const struct pkcs11_token *t = s->token;
-	struct ck_token_info info;
 	ck_rv_t rv;
 
 	/* before it is sent, for the module may end the process */
@@ -233,26 +247,28 @@ send_pin(struct pkcs11_session *s, ck_user_type_t user, const struct bytes *pin,
 		pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_GOOD, CKR_OK);
 		return ERR_OK;
 	}
-	/* only where the token was away can the PIN not have been at fault */
-	if (pkcs11_rv(rv)->class != PKCS11_LOST &&
-	    s->calls->C_GetTokenInfo(s->slot, &info) == CKR_OK)
+	if (is_refusal(s, user, rv))
 		pkcs11_notes_keep_pin(t->notes, digest, PKCS11_PIN_REFUSED, rv);
 	pkcs11_session_failed(s, err, "C_Login", rv);
 	return err_wrap_code(err, ERR_UNREACHABLE, "cannot log in to the token");
 }
 
-/* Under t->opening: of two who send it at once the second might spend another try. */
 static enum err_code
 read_and_send(struct pkcs11_session *s, ck_user_type_t user, const struct pkcs11_uri *from,
     const struct ck_token_info *info, struct err *err)
 {
 	AUTO(bytes_done) struct bytes pin = { 0 };
 	uint8_t digest[SHA256_LEN];
+	enum err_code code;
 
-	if (pkcs11_pin_read(from, &pin, err) || pkcs11_pin_digest(info, &pin, digest, err) ||
-	    may_send(s->token, info, &pin, digest, err))
+	if (pkcs11_pin_read(from, &pin, err) || pkcs11_pin_digest(info, &pin, digest, err))
 		return err->code;
-	return send_pin(s, user, &pin, digest, err);
+	pkcs11_notes_begin_pin(s->token->notes);
+	code = may_send(s->token, info, &pin, digest, err);
+	if (code == ERR_OK)
+		code = send_pin(s, user, &pin, digest, err);
+	pkcs11_notes_end_pin(s->token->notes);
+	return code;
 }
 
 static bool
@@ -279,10 +295,9 @@ log_in(struct pkcs11_session *s, const struct ck_token_info *info, struct err *e
 enum err_code
 pkcs11_session_confirm(struct pkcs11_session *s, struct err *err)
 {
-	struct pkcs11_token *t = s->token;
-	const struct pkcs11_uri *from = NULL;
+	const struct pkcs11_token *t = s->token;
+	const struct pkcs11_uri *from;
 	struct ck_token_info info;
-	enum err_code code;
 	ck_rv_t rv = s->calls->C_GetTokenInfo(s->slot, &info);
 
 	if (rv != CKR_OK)
@@ -291,10 +306,7 @@ pkcs11_session_confirm(struct pkcs11_session *s, struct err *err)
 	if (!from)
 		return err_set(err, ERR_UNREACHABLE,
 		    "the key wants the PIN for each use; its URI needs pin-value or pin-source");
-	pthread_mutex_lock(&t->opening);
-	code = read_and_send(s, CKU_CONTEXT_SPECIFIC, from, &info, err);
-	pthread_mutex_unlock(&t->opening);
-	return code;
+	return read_and_send(s, CKU_CONTEXT_SPECIFIC, from, &info, err);
 }
 
 /* --- opening */

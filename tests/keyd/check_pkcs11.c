@@ -490,6 +490,23 @@ begin_spied(void)
 	return false;
 }
 
+/* The module with faults stands where make puts it, beside this program. */
+static const char *
+shim(void)
+{
+	static char path[512];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+
+	ck_assert_int_gt(n, 0);
+	path[n] = '\0';
+	for (int up = 0; up < 3; up++)
+		*strrchr(path, '/') = '\0';
+	snprintf(path + strlen(path), 64, "/suite/shim_pkcs11.so");
+	setenv("SHIM_MODULE", softhsm_module(), 1);
+	setenv("SHIM_CONTROL", support_path("fault"), 1);
+	return path;
+}
+
 static int
 spied_calls(const char *pattern)
 {
@@ -644,15 +661,28 @@ START_TEST(test_pin)
 }
 END_TEST
 
+static void *
+find_none(void *id)
+{
+	struct key *none = NULL;
+	struct err err = { 0 };
+
+	pool_set_may_block(true);
+	return pkcs11_backend.find(ctx, id, &none, &err) == ERR_UNREACHABLE ? NULL : id;
+}
+
 /* One token by three names is still one, and so are its tries. */
 START_TEST(test_pin_of_three_names)
 {
 	static struct backend_preloaded preloaded[2];
-	static char by_slot[128], by_serial[128];
+	static char by_slot[256], by_serial[256], by_label[256];
+	static char ids[][2] = { "a", "b", "c" };
 	AUTO(str_freep) char *slot = NULL;
 	AUTO(str_freep) char *serial = NULL;
+	pthread_t threads[ARRAY_LEN(ids)];
 	struct key *none = NULL;
 	struct err err = { 0 };
+	void *failed;
 
 	if (!begin_spied())
 		return;
@@ -660,17 +690,29 @@ START_TEST(test_pin_of_three_names)
 			  "'/^Slot 0/s/.*(\\(0x[^)]*\\)).*/\\1/p')");
 	serial = support_sh("printf '%%s' $(pkcs11-tool --module $PKCS11_MODULE -L 2>&1 | sed -n "
 			    "'s/.*serial num *: //p' | head -1)");
-	snprintf(by_slot, sizeof(by_slot), "pkcs11:slot-id=%s;object=a?pin-value=4321", slot);
-	snprintf(by_serial, sizeof(by_serial), "pkcs11:serial=%s;object=b?pin-value=4321", serial);
+	setenv("PKCS11SPY", shim(), 1);
+	snprintf(by_slot, sizeof(by_slot), "pkcs11:slot-id=%s;object=a?pin-source=%s", slot,
+	    support_path("pin"));
+	snprintf(by_serial, sizeof(by_serial), "pkcs11:serial=%s;object=b?pin-source=%s", serial,
+	    support_path("pin"));
+	snprintf(by_label, sizeof(by_label), "pkcs11:token=tok?pin-source=%s", support_path("pin"));
 	preloaded[0] = (struct backend_preloaded){ "a", by_slot };
 	preloaded[1] = (struct backend_preloaded){ "b", by_serial };
 	config.preloaded = preloaded;
 	config.n_preloaded = 2;
-	config.token = "pkcs11:token=tok?pin-value=4321";
+	config.token = by_label;
 	open_backend();
-	ck_err(pkcs11_backend.find(ctx, "a", &none, &err), ERR_UNREACHABLE);
-	ck_err(pkcs11_backend.find(ctx, "b", &none, &err), ERR_UNREACHABLE);
-	ck_err(pkcs11_backend.find(ctx, "c", &none, &err), ERR_UNREACHABLE);
+	ck_assert_int_eq(spied_calls(": C_Login$"), 0);
+	support_write(support_path("pin"), "4321");
+	support_write(support_path("fault"), "C_Login slow 100");
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		pthread_create(&threads[i], NULL, find_none, ids[i]);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		pthread_join(threads[i], &failed);
+		ck_assert_ptr_null(failed);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+		ck_err(pkcs11_backend.find(ctx, ids[i], &none, &err), ERR_UNREACHABLE);
 	ck_assert_ptr_nonnull(strstr(err.text, "not sent again"));
 	ck_assert_int_eq(spied_calls(": C_Login$"), 1);
 	end();
@@ -1102,23 +1144,6 @@ END_TEST
 
 /* --- a module that lies (tests/suite/shim) */
 
-/* The module with faults stands where make puts it, beside this program. */
-static const char *
-shim(void)
-{
-	static char path[512];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
-
-	ck_assert_int_gt(n, 0);
-	path[n] = '\0';
-	for (int up = 0; up < 3; up++)
-		*strrchr(path, '/') = '\0';
-	snprintf(path + strlen(path), 64, "/suite/shim_pkcs11.so");
-	setenv("SHIM_MODULE", softhsm_module(), 1);
-	setenv("SHIM_CONTROL", support_path("fault"), 1);
-	return path;
-}
-
 /* Everything that a caller may ask for, whatever comes of it; what is called a success is one. */
 static void
 ask_all(struct key *key, const char *fault, bool writing)
@@ -1192,6 +1217,30 @@ START_TEST(test_move_on_fixed_objects)
 	after = point_of("old");
 	ck_assert(bytes_equal(&before, &after));
 	key_putp(&(struct key *){ find("new") });
+	end();
+}
+END_TEST
+
+/* A module that knows keys with CKA_ALWAYS_AUTHENTICATE and not how to log in for one: the PIN is none the worse. */
+START_TEST(test_confirm_unknown)
+{
+	AUTO(bytes_done) struct bytes sig = { 0 };
+	AUTO(key_putp) struct key *key = NULL;
+	struct err err = { 0 };
+
+	if (!begin())
+		return;
+	config.library = shim();
+	free(support_sh(
+	    SOFTHSM_TOOL "--keypairgen --key-type EC:prime256v1 --label e --id 01 --always-auth "
+			 "2>&1"));
+	open_backend();
+	key = find("e");
+	support_write(support_path("fault"), "C_Login rv 0x103"); /* CKR_USER_TYPE_INVALID */
+	ck_err(pkcs11_backend.sign(key, KEYD_ECDSA, &digest, &sig, &err), ERR_UNREACHABLE);
+	support_write(support_path("fault"), "");
+	log_out();
+	judge_ecdsa(key, "e", SPKI_P256, 32);
 	end();
 }
 END_TEST
@@ -1375,4 +1424,4 @@ TEST_MAIN("keyd/pkcs11", test_signature_der, test_pairs, test_keys, test_import,
     test_pin, test_pin_of_three_names, test_notes, test_pin_unanswered, test_no_pin,
     test_logged_out, test_foreign_keys, test_always_authenticate, test_upstream_keys,
     test_preloaded, test_library, test_spy, test_would_block, test_threads, test_bare_point,
-    test_move_on_fixed_objects, test_session_count, test_hostile)
+    test_confirm_unknown, test_move_on_fixed_objects, test_session_count, test_hostile)

@@ -7,6 +7,7 @@
  *	crash		the process ends by SIGSEGV
  *	abort		the process ends by SIGABRT
  *	hang		the call never comes back
+ *	slow MS		it takes so much longer
  *	leak MIB	so much memory is used and never given back
  *	files NUMBER	so many files are opened and never closed
  *	rv NUMBER	it fails so, without having done anything
@@ -106,6 +107,8 @@ spoil(const char *call, CK_RV *ret)
 		abort();
 	while (strcmp(f.what, "hang") == 0)
 		sleep(1000);
+	if (strcmp(f.what, "slow") == 0)
+		usleep((unsigned)strtoul(f.word, NULL, 0) * 1000);
 	if (strcmp(f.what, "leak") == 0)
 		leak(strtoul(f.word, NULL, 0));
 	if (strcmp(f.what, "files") == 0)
