@@ -310,6 +310,23 @@ make_ends(struct ends *e, size_t n, struct err *err)
 	return ERR_OK;
 }
 
+/* Under all->reaping. */
+static void
+set_pid(struct remote *r, pid_t pid)
+{
+	r->pid = pid;
+	r->ended = false;
+	r->status = 0;
+}
+
+static void
+forget_pid(struct remote *r)
+{
+	pthread_mutex_lock(&r->all->reaping);
+	set_pid(r, 0);
+	pthread_mutex_unlock(&r->all->reaping);
+}
+
 static enum err_code
 spawn(struct remote *r, struct ends *e, pid_t *ret_pid, struct err *err)
 {
@@ -323,7 +340,12 @@ spawn(struct remote *r, struct ends *e, pid_t *ret_pid, struct err *err)
 	fds[e->n] = r->notes;
 	req.fds = fds;
 	req.n_fds = e->n + 1;
+	/* under the lock, or another keeper might read of its end before it is known whose it is */
+	pthread_mutex_lock(&r->all->reaping);
 	code = spawner_exec(r->all->config.spawner, &req, ret_pid, err);
+	if (!code)
+		set_pid(r, *ret_pid);
+	pthread_mutex_unlock(&r->all->reaping);
 	close_all(e->theirs, e->n);
 	if (code)
 		close_all(e->ours, e->n);
@@ -452,16 +474,6 @@ await_end(struct remote *r, uint64_t until_ms)
 	return ended;
 }
 
-static void
-set_pid(struct remote *r, pid_t pid)
-{
-	pthread_mutex_lock(&r->all->reaping);
-	r->pid = pid;
-	r->ended = false;
-	r->status = 0;
-	pthread_mutex_unlock(&r->all->reaping);
-}
-
 /*
  * Wait for the end of a process whose control socket has ended; kill it at once where it failed, and else when it takes too long.
  * One that not even SIGKILL ends (it waits for a driver) is left behind.  Returns whether it was killed.
@@ -532,7 +544,6 @@ life(struct remote *r, struct err *err)
 
 	if (spawn(r, &e, &pid, err))
 		return err->code;
-	set_pid(r, pid);
 	if (announce(r, e.ours[0]) && greet(r, e.ours[0], &told, &start) == ERR_OK &&
 	    open_channels(r, &e, &start) == ERR_OK)
 		wait_for_end(e.ours[0]);
@@ -544,7 +555,7 @@ life(struct remote *r, struct err *err)
 	killed =
 	    reap(r, pid, has_failed(r) || start.code == ERR_TIMEOUT || start.code == ERR_PROTOCOL);
 	note_end(r, &start, told, killed);
-	set_pid(r, 0);
+	forget_pid(r);
 	return ERR_OK;
 }
 
