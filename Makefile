@@ -226,8 +226,9 @@ valgrind: all tests
 # the longest first, so that others run beside it
 LONGEST	:= tests/suite/test_identityd_faults.sh
 SUITE	:= $(LONGEST) $(filter-out %/test_valgrind.sh $(LONGEST),$(call src,tests/suite/test_*.sh))
+# scripts wait more than they compute, so one more than processors runs at once
 suite: all $(BUILD)/suite-tools $(BUILD)/demo/edgekeep-demo $(CONFORMANCE) $(OEM)
-	@BUILD=$(abspath $(BUILD)) tests/run.sh $(SUITE)
+	@BUILD=$(abspath $(BUILD)) JOBS=$${JOBS:-$$(($(shell nproc) + 1))} tests/run.sh $(SUITE)
 
 soak: all $(BUILD)/suite-tools
 	@BUILD=$(abspath $(BUILD)) HANDSHAKES=10000 SOAK=1 tests/suite/test_provider.sh
